@@ -1,0 +1,40 @@
+"""imgrestore: pictures freed of blur and other damage, by classical estimates in native code.
+
+Everything public is here; nothing heavy is imported before something is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imgrestore._native import build_info
+    from imgrestore.classical import estimate_noise
+    from imgrestore.psf import Psf
+    from imgrestore.tasks.deblur import deblur
+    from imgrestore.types import Restoration
+
+__version__ = "0.1.0"
+
+__all__ = ["Psf", "Restoration", "__version__", "build_info", "deblur", "estimate_noise"]
+
+_HOMES = {
+    "Psf": "imgrestore.psf",
+    "Restoration": "imgrestore.types",
+    "build_info": "imgrestore._native",
+    "deblur": "imgrestore.tasks.deblur",
+    "estimate_noise": "imgrestore.classical",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'imgrestore' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
