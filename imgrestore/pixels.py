@@ -1,0 +1,295 @@
+"""Arrays of any layout and type to planes that the methods work on, and back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["ChannelAxis", "Planes", "not_negative", "saturated_pixels", "to_mask", "to_planes"]
+
+ChannelAxis = int | None | Literal["auto"]
+
+INTEGER_PEAKS = {"uint8": 255.0, "uint16": 65535.0}
+FLOATS = ("float16", "float32", "float64", "bfloat16")
+# A run of equal largest values this large is a clipped highlight, not chance.
+SATURATED_PART = 2e-4
+SATURATED_LEAST = 12
+
+
+@dataclass(frozen=True)
+class Planes:
+    """A picture as planes of shape (batch, channel, *space), and the way back.
+
+    Attributes
+    ----------
+    data : torch.Tensor
+        float32 or float64; integers are divided by their largest value, floats are as given; NaN and infinite
+        pixels are replaced by 0.
+    good : torch.Tensor of bool
+        False where a pixel was NaN or infinite. Shape of `data`.
+    alpha : array or None
+        The alpha channel, which no method touches.
+    """
+
+    data: torch.Tensor
+    good: torch.Tensor
+    alpha: Any
+    _original: Any
+    _axis: int | None
+    _space: int
+
+    @property
+    def peak(self) -> float:
+        """What 1 in `data` stands for in the picture."""
+        return INTEGER_PEAKS.get(_dtype_name(self._original), 1.0)
+
+    def back(self, planes: torch.Tensor, *, as_float: bool = False, keep_bad: bool = True) -> Any:
+        """Planes to the picture's own type, layout and dtype.
+
+        Parameters
+        ----------
+        planes : torch.Tensor, shape of `data`
+        as_float : bool
+            Keep floating point (in the picture's range, at least float32), and leave alpha off: for layers.
+        keep_bad : bool
+            Put NaN and infinite pixels back to where they were.
+
+        Returns
+        -------
+        array
+            Integers are rounded and held inside their range.
+        """
+        import torch
+
+        original = self._original
+        values = planes * self.peak if self.peak != 1.0 else planes
+        if keep_bad and not bool(self.good.all()):
+            source = _to_canonical(_as_tensor(original), self._axis, self._space, self.alpha is not None)
+            values = torch.where(self.good, values, source.to(values))
+        values = _from_canonical(values, original, self._axis, self.alpha is not None)
+        name = _dtype_name(original)
+        if as_float and name not in ("float32", "float64"):
+            return values if isinstance(original, torch.Tensor) else values.detach().cpu().numpy()
+        if name in INTEGER_PEAKS:
+            values = values.round().clamp(0, INTEGER_PEAKS[name])
+        if isinstance(original, torch.Tensor):
+            return values.to(original.dtype)
+        array = values.detach().cpu().numpy().astype(original.dtype, copy=False)
+        if self.alpha is None or as_float:
+            return array
+        return np.concatenate([array, self.alpha], axis=-1, dtype=original.dtype)
+
+    def back_mask(self, mask: torch.Tensor) -> Any:
+        """Booleans of the planes' shape in the picture's layout, without alpha."""
+        import torch
+
+        values = _from_canonical(mask.expand(self.data.shape), self._original, self._axis, self.alpha is not None)
+        return values if isinstance(self._original, torch.Tensor) else values.cpu().numpy()
+
+
+def to_planes(
+    image: Any, space: int = 2, channel_axis: ChannelAxis = "auto", *, dtype: Any = None, name: str = "image"
+) -> Planes:
+    """Check a picture and bring it into planes.
+
+    Parameters
+    ----------
+    image : ndarray or torch.Tensor
+        uint8, uint16 or real floating point.
+    space : int
+        How many axes are space: 2 for pictures, 3 for stacks.
+    channel_axis : int, None or "auto"
+        As in scikit-image: the axis of the channels, or None where there are none. "auto": arrays (H, W), or
+        (H, W, C) with C up to 4, of which the 2nd of 2 and the 4th of 4 is alpha; tensors (C, H, W) and
+        (N, C, H, W). Axes left over are a batch.
+    dtype : torch.dtype, optional
+        Of the planes; by default float64 for float64 pictures, else float32.
+    name : str
+        What errors call the picture.
+
+    Returns
+    -------
+    Planes
+
+    Raises
+    ------
+    TypeError
+        Where the picture is not an array, or its dtype is none of the above.
+    ValueError
+        Where it is empty, has no finite pixel, or a layout that cannot be told.
+    """
+    import torch
+
+    if isinstance(image, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; pass its data and mask=~{name}.mask instead")
+    if not isinstance(image, (np.ndarray, torch.Tensor)):
+        raise TypeError(f"{name} is a {type(image).__name__}; expected a NumPy array or a torch tensor")
+    kind = _dtype_name(image)
+    if kind not in INTEGER_PEAKS and kind not in FLOATS:
+        raise TypeError(
+            f"{name} has dtype {kind}; expected uint8, uint16 or real floating point (counts: {name}.astype('float32'))"
+        )
+    shape = tuple(image.shape)
+    if 0 in shape:
+        raise ValueError(f"{name} is empty (shape {shape}); expected at least one pixel")
+    axis, has_alpha = _channel_axis(image, space, channel_axis, name)
+    tensor, alpha = _as_tensor(image), None
+    if has_alpha:
+        alpha = np.asarray(image)[..., -1:].copy()
+    planes = _to_canonical(tensor, axis, space, has_alpha)
+    planes = planes.to(dtype or (torch.float64 if planes.dtype == torch.float64 else torch.float32))
+    if kind in INTEGER_PEAKS:
+        planes = planes / INTEGER_PEAKS[kind]
+    good = torch.isfinite(planes.detach())
+    if not bool(good.any()):
+        raise ValueError(f"{name} has no finite pixel; expected a picture that is not all NaN or infinite")
+    if not bool(good.all()):
+        planes = torch.where(good, planes, torch.zeros_like(planes))
+    return Planes(planes, good, alpha, image, axis, space)
+
+
+def saturated_pixels(planes: Planes) -> torch.Tensor:
+    """Where the sensor was at its limit, so that the true value is this or more.
+
+    Parameters
+    ----------
+    planes : Planes
+
+    Returns
+    -------
+    torch.Tensor of bool, shape of ``planes.data``
+        Integers: the largest value of the type. Floating point: the picture's largest value, where it is exactly
+        repeated over at least 0.02 % of a plane (12 pixels), as only clipping does.
+    """
+    data = planes.data.detach()
+    if planes.peak != 1.0:
+        return data >= 1.0
+    space = tuple(range(2, data.ndim))
+    top, bottom = data.amax(dim=space, keepdim=True), data.amin(dim=space, keepdim=True)
+    at_top = (data == top) & planes.good & (top > bottom)
+    count = at_top.sum(dim=space, keepdim=True)
+    pixels = data[0, 0].numel()
+    return at_top & (count >= max(SATURATED_LEAST, SATURATED_PART * pixels))
+
+
+def to_mask(mask: Any, planes: Planes, *, name: str = "mask") -> torch.Tensor:
+    """A user's mask as booleans that broadcast over ``planes.data``.
+
+    Parameters
+    ----------
+    mask : array of bool
+        Shape of the picture, or of its space alone.
+    planes : Planes
+    name : str
+        What errors call it.
+
+    Returns
+    -------
+    torch.Tensor of bool, shape of ``planes.data``
+    """
+    import torch
+
+    if not isinstance(mask, (np.ndarray, torch.Tensor)):
+        mask = np.asarray(mask)
+    if _dtype_name(mask) != "bool":
+        raise TypeError(f"{name} has dtype {_dtype_name(mask)}; expected bool")
+    data = planes.data
+    tensor = _as_tensor(mask).to(data.device)
+    if tuple(tensor.shape) == tuple(data.shape[2:]):
+        return tensor.expand(data.shape)
+    original = tuple(planes._original.shape)
+    if tuple(tensor.shape) != original:
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; expected {tuple(data.shape[2:])} or {original}")
+    return _to_canonical(tensor, planes._axis, planes._space, planes.alpha is not None)
+
+
+def not_negative(value: Any, name: str, *, below: float = math.inf, note: str = "") -> float:
+    """A setting as a float, or an error that names it.
+
+    Parameters
+    ----------
+    value : number
+    name : str
+        What the error calls it.
+    below : float
+        The number it has to stay below.
+    note : str
+        Said after what was expected.
+
+    Returns
+    -------
+    float
+    """
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < below:
+        expected = "that is 0 or more" if below == math.inf else f"from 0 to below {below:g}"
+        raise ValueError(f"{name} is {value!r}; expected a number {expected}{note}")
+    return float(value)
+
+
+def _dtype_name(array: Any) -> str:
+    return array.dtype.name if isinstance(array, np.ndarray) else str(array.dtype).removeprefix("torch.")
+
+
+def _as_tensor(array: Any) -> torch.Tensor:
+    import torch
+
+    if isinstance(array, torch.Tensor):
+        return array
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype == np.uint16:
+        return torch.from_numpy(array.astype(np.int32))
+    if not array.flags.writeable or any(s < 0 or s % array.itemsize for s in array.strides):
+        return torch.from_numpy(array.copy())
+    return torch.from_numpy(array)
+
+
+def _channel_axis(image: Any, space: int, channel_axis: ChannelAxis, name: str) -> tuple[int | None, bool]:
+    """The channel axis (or None) and whether the last channel is alpha."""
+    shape, ndim = tuple(image.shape), image.ndim
+    if channel_axis is not None and channel_axis != "auto":
+        if not isinstance(channel_axis, (int, np.integer)) or not -ndim <= channel_axis < ndim or ndim < space + 1:
+            raise ValueError(f"channel_axis is {channel_axis!r}; expected an axis of {name}, whose shape is {shape}")
+        return int(channel_axis) % ndim, False
+    if ndim < space:
+        raise ValueError(f"{name} has shape {shape}; expected at least {space} axes")
+    if channel_axis is None or ndim == space:
+        return None, False
+    if not isinstance(image, np.ndarray):
+        return ndim - space - 1, False
+    if ndim == space + 1 and shape[-1] <= 4:
+        return ndim - 1, shape[-1] in (2, 4)
+    raise ValueError(
+        f"{name} has shape {shape}, which can be read in several ways: say channel_axis (-1, for example), "
+        f"or channel_axis=None for a stack of separate pictures"
+    )
+
+
+def _to_canonical(tensor: torch.Tensor, axis: int | None, space: int, has_alpha: bool) -> torch.Tensor:
+    """(batch, channel, *space) of any layout, alpha left off."""
+    if axis is not None:
+        tensor = tensor.movedim(axis, -space - 1)
+        if has_alpha:
+            tensor = tensor[:-1]
+    else:
+        tensor = tensor.unsqueeze(-space - 1)
+    return tensor.reshape(-1, *tensor.shape[-space - 1 :])
+
+
+def _from_canonical(planes: torch.Tensor, original: Any, axis: int | None, has_alpha: bool) -> torch.Tensor:
+    shape = list(original.shape)
+    if axis is None:
+        return planes.reshape(shape)
+    if has_alpha:
+        shape[axis] -= 1
+    channels = shape.pop(axis)
+    space = planes.ndim - 2
+    shape.insert(len(shape) - space, channels)
+    return planes.reshape(shape).movedim(-space - 1, axis)

@@ -1,0 +1,36 @@
+"""What all tests share: quiet threads, a hypothesis profile without deadlines, and blurred photographs."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from scipy import signal
+
+settings.register_profile("imgrestore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("imgrestore")
+
+
+def observe(picture, psf, size=64, noise=0.01, seed=0):
+    """The middle of a picture, and the same blurred with the scene going on beyond the frame: (sharp, observed)."""
+    top, left = ((n - size) // 2 for n in picture.shape)
+    (before, after) = zip(*((k - 1 - c, c) for k, c in zip(psf.shape, psf.centre, strict=True)), strict=True)
+    scene = picture[top - before[0] : top + size + after[0], left - before[1] : left + size + after[1]]
+    observed = signal.convolve(scene, psf.array, mode="valid")
+    sharp = picture[top : top + size, left : left + size]
+    return sharp, observed + np.random.default_rng(seed).normal(0, noise, observed.shape)
+
+
+def psnr(picture, truth):
+    return -10 * np.log10(np.mean((np.asarray(picture, np.float64) - truth) ** 2))
+
+
+@pytest.fixture(scope="session")
+def photographs():
+    """Two parts of a photograph, 120 x 120, from 0 to 1."""
+    from skimage import data
+
+    camera = data.camera() / 255.0
+    return {"man": camera[70:190, 170:290], "buildings": camera[220:340, 150:270]}
