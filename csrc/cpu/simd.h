@@ -1,0 +1,98 @@
+#pragma once
+
+#include "../math/host_device.h"
+
+// A vector of IMGR_VECTOR_BYTES by the compiler's vector extension; arithmetic on it is written with plain operators.
+namespace imgrestore {
+namespace IMGR_ISA {
+
+#define IMGR_STRINGIZE_(x) #x
+#if defined(__clang__)
+#define IMGR_UNROLL _Pragma("unroll")
+#else
+#define IMGR_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+template <class S>
+struct Simd;
+
+template <>
+struct Simd<float> {
+  typedef float V __attribute__((vector_size(IMGR_VECTOR_BYTES), may_alias));
+  typedef float VU __attribute__((vector_size(IMGR_VECTOR_BYTES), may_alias, aligned(4)));
+  typedef int32_t I __attribute__((vector_size(IMGR_VECTOR_BYTES)));
+};
+
+template <>
+struct Simd<double> {
+  typedef double V __attribute__((vector_size(IMGR_VECTOR_BYTES), may_alias));
+  typedef double VU __attribute__((vector_size(IMGR_VECTOR_BYTES), may_alias, aligned(8)));
+  typedef int64_t I __attribute__((vector_size(IMGR_VECTOR_BYTES)));
+};
+
+template <int... I>
+struct Indices {};
+template <int N, int... I>
+struct MakeIndices : MakeIndices<N - 1, N - 1, I...> {};
+template <int... I>
+struct MakeIndices<0, I...> {
+  typedef Indices<I...> type;
+};
+
+template <class S>
+struct Vec {
+  typedef typename Simd<S>::V V;
+  typedef typename Simd<S>::VU VU;
+  typedef typename Simd<S>::I I;
+  static constexpr int L = IMGR_VECTOR_BYTES / sizeof(S);
+  typedef typename MakeIndices<L>::type All;
+
+  static IMGR_HD V load(const S* p) { return *(const V*)p; }
+  static IMGR_HD V loadu(const S* p) { return *(const VU*)p; }
+  static IMGR_HD void store(S* p, V v) { *(V*)p = v; }
+  static IMGR_HD void storeu(S* p, V v) { *(VU*)p = v; }
+
+  static V load_part(const S* p, int64_t count) {
+    V v = {};
+    for (int i = 0; i < L && i < count; ++i) v[i] = p[i];
+    return v;
+  }
+  static void store_part(S* p, V v, int64_t count) {
+    for (int i = 0; i < L && i < count; ++i) p[i] = v[i];
+  }
+
+#if defined(__clang__)
+#define IMGR_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define IMGR_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (I){__VA_ARGS__})
+#endif
+
+  // (a0 b0 a1 b1 ...) in two vectors -> (a...), (b...)
+  template <int... J>
+  static IMGR_HD void split_(V x, V y, V& a, V& b, Indices<J...>) {
+    a = IMGR_SHUFFLE(x, y, (2 * J)...);
+    b = IMGR_SHUFFLE(x, y, (2 * J + 1)...);
+  }
+  static IMGR_HD void split(V x, V y, V& a, V& b) { split_(x, y, a, b, All()); }
+
+  template <int B, int... J>
+  static IMGR_HD void exchange(V& x, V& y, Indices<J...>) {
+    const V a = x, b = y;
+    x = IMGR_SHUFFLE(a, b, ((J & B) ? L + (J ^ B) : J)...);
+    y = IMGR_SHUFFLE(a, b, ((J & B) ? L + J : (J ^ B))...);
+  }
+  template <int B>
+  static IMGR_HD void exchange_all(V* t) {
+    if constexpr (B < L) {
+      IMGR_UNROLL
+      for (int i = 0; i < L; ++i)
+        if (!(i & B)) exchange<B>(t[i], t[i | B], All());
+      exchange_all<2 * B>(t);
+    }
+  }
+  // t[i][j] <-> t[j][i]
+  static IMGR_HD void transpose(V* t) { exchange_all<1>(t); }
+};
+
+}  // namespace IMGR_ISA
+}  // namespace imgrestore

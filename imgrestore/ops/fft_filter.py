@@ -1,0 +1,166 @@
+"""Circular filtering through the Fourier domain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from imgrestore import _native
+
+_COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+
+
+def fft_filter(image: Tensor, response: Tensor, *, ndim: int = 2) -> Tensor:
+    """Filter circularly with a frequency response: ``irfft(rfft(image) * response)``.
+
+    Gradients run to both arguments. Where the native library is loaded, planes on the CPU whose height and width are of
+    the form 2^a 3^b 5^c are filtered by it; everything else runs on `fft_filter_reference`.
+
+    Parameters
+    ----------
+    image : Tensor, shape (..., H, W), or (..., D, H, W) with ``ndim=3``
+        float32 or float64, any strides, any device.
+    response : Tensor, shape (..., H, W // 2 + 1), or (..., D, H, W // 2 + 1) with ``ndim=3``
+        complex64 for float32, complex128 for float64: the half spectrum as `torch.fft.rfft2` lays it out. Leading
+        dimensions broadcast with those of `image`. Where columns 0 and (for an even W) W / 2 are not Hermitian, only
+        their Hermitian part matters, as in `torch.fft.irfft2`.
+    ndim : {2, 3}
+        How many trailing dimensions are filtered over.
+
+    Returns
+    -------
+    Tensor
+        Of the broadcast shape and the image's dtype.
+
+    Raises
+    ------
+    TypeError
+        When `image` is not a float32 or float64 tensor, or `response` not complex of the same precision.
+    ValueError
+        When the shapes, the devices or `ndim` do not go together.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from imgrestore.ops import fft_filter
+    >>> image = torch.arange(12.0).reshape(3, 4)
+    >>> identity = torch.ones(3, 3, dtype=torch.complex64)
+    >>> torch.allclose(fft_filter(image, identity), image, atol=1e-5)
+    True
+    """
+    _check(image, response, ndim)
+    smooth_planes = ndim == 2 and image.numel() and response.numel() and _smooth(*image.shape[-2:])
+    if smooth_planes and image.device.type == "cpu" and _native.takes(image, response):
+        native = _native.op("fft_filter", _register)
+        if native is not None:
+            return native(image, response)
+    return fft_filter_reference(image, response, ndim=ndim)
+
+
+def fft_filter_reference(image: Tensor, response: Tensor, *, ndim: int = 2) -> Tensor:
+    """Compute `fft_filter` in plain torch, on any device and for any size: the twin that the kernels are held to.
+
+    Parameters
+    ----------
+    image, response, ndim
+        As in `fft_filter`.
+
+    Returns
+    -------
+    Tensor
+        As in `fft_filter`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from imgrestore.ops import fft_filter_reference
+    >>> fft_filter_reference(torch.ones(2, 7, 5), torch.zeros(7, 3, dtype=torch.complex64)).shape
+    torch.Size([2, 7, 5])
+    """
+    if not (image.numel() and response.numel()):  # torch.fft refuses them
+        return image.expand(*torch.broadcast_shapes(image.shape[:-ndim], response.shape[:-ndim]), *image.shape[-ndim:])
+    dims = tuple(range(-ndim, 0))
+    spectrum = torch.fft.rfftn(image, dim=dims) * response
+    return torch.fft.irfftn(spectrum, s=image.shape[-ndim:], dim=dims)
+
+
+def _check(image: Tensor, response: Tensor, ndim: int) -> None:
+    if ndim not in (2, 3):
+        raise ValueError(f"ndim: got {ndim!r}, expected 2 or 3")
+    for name, value in (("image", image), ("response", response)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name}: got {type(value).__name__}, expected a torch.Tensor")
+        if value.dim() < ndim:
+            raise ValueError(f"{name}: got shape {tuple(value.shape)}, expected at least {ndim} dimensions")
+    if image.dtype not in _COMPLEX:
+        raise TypeError(f"image: got dtype {image.dtype}, expected torch.float32 or torch.float64")
+    if response.dtype != _COMPLEX[image.dtype]:
+        wanted = _COMPLEX[image.dtype]
+        raise TypeError(f"response: got dtype {response.dtype}, expected {wanted} to go with an image of {image.dtype}")
+    if response.device != image.device:
+        raise ValueError(f"response: got device {response.device}, expected the image's, {image.device}")
+    plane = tuple(image.shape[-ndim:])
+    if 0 in plane:
+        raise ValueError(f"image: got shape {tuple(image.shape)}, expected no empty dimension among the last {ndim}")
+    half = (*plane[:-1], plane[-1] // 2 + 1)
+    if tuple(response.shape[-ndim:]) != half:
+        raise ValueError(
+            f"response: got shape {tuple(response.shape)}, expected it to end in {half}, the half spectrum of an image "
+            f"that ends in {plane}"
+        )
+    if image.dim() == ndim or response.dim() == ndim:
+        return
+    try:
+        torch.broadcast_shapes(image.shape[:-ndim], response.shape[:-ndim])
+    except RuntimeError:
+        raise ValueError(
+            f"response: got leading dimensions {tuple(response.shape[:-ndim])}, expected them to broadcast with the "
+            f"image's, {tuple(image.shape[:-ndim])}"
+        ) from None
+
+
+def _smooth(*sizes: int) -> bool:
+    for n in sizes:
+        for prime in (2, 3, 5):
+            while n % prime == 0:
+                n //= prime
+        if n != 1:
+            return False
+    return True
+
+
+def _register() -> None:
+    torch.library.register_fake("imgrestore::fft_filter", _fake)
+    torch.library.register_autograd("imgrestore::fft_filter", _backward, setup_context=_setup_context)
+
+
+def _fake(image: Tensor, response: Tensor) -> Tensor:
+    leading = torch.broadcast_shapes(image.shape[:-2], response.shape[:-2])
+    return image.new_empty((*leading, *image.shape[-2:]))
+
+
+def _setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    image, response = ctx.saved_tensors
+    image_grad = response_grad = None
+    if ctx.needs_input_grad[0]:
+        image_grad = torch.ops.imgrestore.fft_filter(grad, response.conj_physical()).sum_to_size(image.shape)
+    if ctx.needs_input_grad[1]:
+        spectra = torch.fft.rfft2(image).conj() * torch.fft.rfft2(grad)
+        response_grad = spectra.sum_to_size(response.shape) * _half_spectrum_weights(image)
+    return image_grad, response_grad
+
+
+def _half_spectrum_weights(image: Tensor) -> Tensor:
+    # A column stands for itself and its mirror image, but for column 0 and, in an even width, the last.
+    height, width = image.shape[-2:]
+    weights = torch.full((width // 2 + 1,), 2.0 / (height * width), dtype=image.dtype, device=image.device)
+    weights[0] /= 2
+    if width % 2 == 0:
+        weights[-1] /= 2
+    return weights

@@ -1,0 +1,58 @@
+"""Builds the native library where it can; pyproject.toml says everything else."""
+
+import os
+from glob import glob
+
+from setuptools import setup
+
+# The stable ABI of torch 2.10 (and, by py_limited_api, of Python 3.10): one library for these and all later versions.
+TARGET = "-DTORCH_TARGET_VERSION=0x020a000000000000"
+
+
+def say(reason: object) -> None:
+    text = str(reason).strip()
+    print(f"imgrestore: installing without native code, the ops run in torch: {text.splitlines()[-1] if text else '?'}")
+
+
+def native() -> dict:
+    if os.environ.get("IMGRESTORE_NATIVE") == "0":
+        say("IMGRESTORE_NATIVE=0")
+        return {}
+    try:
+        from torch.utils.cpp_extension import BuildExtension, CppExtension
+    except Exception as error:
+        say(f"torch is not there to build with ({error}); pip install --no-build-isolation uses the torch installed")
+        return {}
+
+    class OptionalBuild(BuildExtension):
+        """A build that fails leaves the package without its library, never uninstalled."""
+
+        def build_extensions(self) -> None:
+            self._attempt(super().build_extensions)
+
+        def build_extension(self, ext: object) -> None:
+            self._attempt(super().build_extension, ext)
+
+        def _attempt(self, step: object, *arguments: object) -> None:
+            try:
+                step(*arguments)
+            except (Exception, SystemExit) as error:
+                say(f"{type(error).__name__}: {error}")
+
+    flags = ["-O2", "-std=c++17", "-fvisibility=hidden", "-Wno-ignored-attributes", TARGET]
+    extension = CppExtension(
+        "imgrestore._C",
+        sorted(glob("csrc/*.cpp") + glob("csrc/cpu/*.cpp")),
+        depends=sorted(glob("csrc/**/*.h", recursive=True)),
+        extra_compile_args={"cxx": flags},
+        py_limited_api=True,
+        optional=True,
+    )
+    return {
+        "ext_modules": [extension],
+        "cmdclass": {"build_ext": OptionalBuild},
+        "options": {"bdist_wheel": {"py_limited_api": "cp310"}},
+    }
+
+
+setup(**native())
