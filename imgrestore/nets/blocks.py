@@ -1,0 +1,200 @@
+"""The blocks of the networks: a gated depthwise block and an encoder-decoder built of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+Depthwise = Literal["conv", "shift"]
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalisation over the channels of each pixel, with a learned scale and offset.
+
+    Parameters
+    ----------
+    channels : int
+        Number of channels.
+    eps : float
+        Added to the variance.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise planes (N, C, H, W)."""
+        # Autocast would widen the whole tensor to float32 here; the kernel accumulates in float32 by itself.
+        with torch.autocast(x.device.type, enabled=False):
+            last = x.permute(0, 2, 3, 1)
+            weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+            return F.layer_norm(last, (x.shape[1],), weight, bias, self.eps).permute(0, 3, 1, 2)
+
+
+class DepthwiseConv(nn.Module):
+    """A 3×3 depthwise convolution with zero padding.
+
+    Parameters
+    ----------
+    channels : int
+        Number of channels.
+
+    Attributes
+    ----------
+    mode : {"conv", "shift"}
+        How it is computed; ``shift`` writes it as nine multiply-adds, which a compiler fuses with its neighbours.
+        The parameters are the same.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, 1, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.mode: Depthwise = "conv"
+        nn.init.normal_(self.weight, std=1 / 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Filter planes (N, C, H, W)."""
+        if self.mode == "conv":
+            return F.conv2d(x, self.weight, self.bias, padding=1, groups=x.shape[1])
+        height, width = x.shape[-2:]
+        padded = F.pad(x, (1, 1, 1, 1))
+        weight = self.weight.to(x.dtype)
+        out = self.bias.to(x.dtype)[:, None, None]
+        for i in range(3):
+            for j in range(3):
+                out = out + weight[:, 0, i, j, None, None] * padded[..., i : i + height, j : j + width]
+        return out
+
+
+class GatedBlock(nn.Module):
+    """``x + scale * project(gate(depthwise(expand(norm(x)))))`` where gate multiplies one half by the other.
+
+    The simple gate and the block's order follow NAFNet (Chen et al., "Simple baselines for image restoration",
+    2022); the channel attention is left out, so that a pixel depends on its neighbourhood alone and pictures can be
+    cut into tiles. The residual scale starts at zero: a new block is the identity.
+
+    Parameters
+    ----------
+    channels : int
+        Number of channels in and out.
+    expansion : int
+        The depthwise convolution sees ``2 * expansion * channels``.
+    norm : bool
+        Whether the block starts with a `ChannelNorm`.
+    """
+
+    def __init__(self, channels: int, expansion: int = 1, norm: bool = True) -> None:
+        super().__init__()
+        inner = expansion * channels
+        self.norm = ChannelNorm(channels) if norm else nn.Identity()
+        self.expand = nn.Conv2d(channels, 2 * inner, 1)
+        self.depthwise = DepthwiseConv(2 * inner)
+        self.project = nn.Conv2d(inner, channels, 1)
+        self.scale = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map planes (N, C, H, W) to planes of the same shape and dtype."""
+        a, b = self.depthwise(self.expand(self.norm(x))).chunk(2, dim=1)
+        return x + self.project(a * b) * self.scale.to(x.dtype)
+
+
+class UNet(nn.Module):
+    """An encoder-decoder of `GatedBlock` at 1/2, 1/4, 1/8 ... of the input's resolution.
+
+    Parameters
+    ----------
+    inputs, outputs : int
+        Channels in and out, at full resolution.
+    width : int
+        Channels at half resolution; they double with every level.
+    blocks : sequence of int
+        Blocks of each level, one side; the last number is the bottom's.
+    memory : int
+        Channels of an earlier net's features at half resolution that are added to the stem's, 0 for none.
+
+    Attributes
+    ----------
+    stride : int
+        Height and width of the input must be multiples of it.
+
+    Notes
+    -----
+    The head starts at zero: a new net returns zeros.
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int, blocks: Sequence[int], memory: int = 0) -> None:
+        super().__init__()
+        self.stride = 2 ** len(blocks)
+        self.stem = nn.Conv2d(inputs, width, 2, stride=2)
+        self.recall = nn.Conv2d(memory, width, 1) if memory else None
+        self.encoders, self.downs = nn.ModuleList(), nn.ModuleList()
+        self.decoders, self.ups = nn.ModuleList(), nn.ModuleList()
+        channels = width
+        for count in blocks[:-1]:
+            self.encoders.append(nn.Sequential(*(GatedBlock(channels) for _ in range(count))))
+            self.downs.append(nn.Conv2d(channels, 2 * channels, 2, stride=2))
+            self.ups.insert(0, nn.Conv2d(2 * channels, 4 * channels, 1, bias=False))
+            self.decoders.insert(0, nn.Sequential(*(GatedBlock(channels) for _ in range(count))))
+            channels *= 2
+        self.bottom = nn.Sequential(*(GatedBlock(channels) for _ in range(blocks[-1])))
+        self.head = nn.Conv2d(width, 4 * outputs, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: torch.Tensor, memory: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the net.
+
+        Parameters
+        ----------
+        x : Tensor, shape (N, inputs, H, W)
+            H and W multiples of `stride`.
+        memory : Tensor, shape (N, memory, H / 2, W / 2), optional
+            Features of an earlier net.
+
+        Returns
+        -------
+        result : Tensor of float32, shape (N, outputs, H, W)
+            The head's output.
+        features : Tensor, shape (N, width, H / 2, W / 2)
+            What the head saw.
+        """
+        # bfloat16 keeps 8 bits: the first look at the picture and the last word on it stay in float32.
+        with torch.autocast(x.device.type, enabled=False):
+            h = self.stem(x.float())
+        if self.recall is not None and memory is not None:
+            h = h + self.recall(memory)
+        if torch.is_autocast_enabled(x.device.type):
+            h = h.to(torch.get_autocast_dtype(x.device.type))
+        skips = []
+        for encoder, down in zip(self.encoders, self.downs, strict=True):
+            h = encoder(h)
+            skips.append(h)
+            h = down(h)
+        h = self.bottom(h)
+        for up, decoder in zip(self.ups, self.decoders, strict=True):
+            h = decoder(F.pixel_shuffle(up(h), 2) + skips.pop())
+        with torch.autocast(x.device.type, enabled=False):
+            return F.pixel_shuffle(self.head(h.float()), 2), h
+
+
+def set_depthwise(net: nn.Module, mode: Depthwise) -> None:
+    """Choose how every `DepthwiseConv` of a net is computed.
+
+    Parameters
+    ----------
+    net : Module
+        Any net.
+    mode : {"conv", "shift"}
+        See `DepthwiseConv`.
+    """
+    for module in net.modules():
+        if isinstance(module, DepthwiseConv):
+            module.mode = mode

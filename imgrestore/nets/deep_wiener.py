@@ -1,0 +1,259 @@
+"""Deblurring with a known PSF: Wiener deconvolution of learned features, and a net that refines the result.
+
+After Dong, Roth and Schiele, "Deep Wiener deconvolution: Wiener meets deep learning for image deblurring" (2020).
+Different here: the net starts from a classical estimate and adds to it; what is unknown past the frame is filled in
+with the estimate's own blur, so that the periodic transform sees no edge; and each stage begins with what the
+observation still says against the estimate, deconvolved at several strengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from imgrestore.nets.blocks import GatedBlock, UNet
+
+
+@dataclass(frozen=True)
+class DeepWienerConfig:
+    """Size of a `DeepWiener` net.
+
+    Attributes
+    ----------
+    features : int
+        Learned features that are deconvolved at full resolution.
+    width : int
+        Channels of the U-Nets at half resolution.
+    blocks : tuple of int
+        Blocks of each level of a U-Net, one side; the last number is the bottom's.
+    stages : int
+        How often the net looks at the observation again.
+    strengths : tuple of float
+        Relative regularisation weights at which each stage deconvolves what its estimate left unexplained; they are
+        where the learned weights start.
+    """
+
+    features: int = 16
+    width: int = 40
+    blocks: tuple[int, ...] = (3, 3, 5)
+    stages: int = 2
+    strengths: tuple[float, ...] = (0.03, 0.3, 3.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> DeepWienerConfig:
+        """The inverse of `to_dict`."""
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        return cls(**values)
+
+
+class FeatureWiener(nn.Module):
+    """Wiener deconvolution of planes, each with its own learned noise-to-signal ratio.
+
+    The ratio falls with the signal's variance and rises with the noise and, since natural pictures hold little at
+    high frequencies, with the squared frequency; all exponents and factors are learned, one for each plane::
+
+        log ratio = a + b log(sigma² + floor²) + c log(|w|² + w0²) - s log(variance)
+
+    Parameters
+    ----------
+    planes : int
+        Number of ratios.
+    factors : sequence of float, optional
+        Start of the ratios' factors exp(a); 1 by default.
+    use_variance : bool
+        Whether the planes' own variance enters; where it does not, 0.02 stands for it.
+    """
+
+    def __init__(self, planes: int, factors: tuple[float, ...] | None = None, use_variance: bool = True) -> None:
+        super().__init__()
+        start = torch.ones(planes) if factors is None else torch.tensor(factors)
+        self.use_variance = use_variance
+        # Parameters are scaled to move at the pace of the net's other weights: the step size is shared.
+        self.factor = nn.Parameter(start.log() / 10)
+        self.noise_power = nn.Parameter(torch.ones(planes))
+        self.frequency_power = nn.Parameter(torch.ones(planes))
+        self.signal_power = nn.Parameter(torch.ones(planes))
+        self.floor = nn.Parameter(torch.full((planes,), -6.0) / 10)  # log of 0.0025
+
+    def ratio(self, sigma: torch.Tensor, variance: torch.Tensor, frequency: torch.Tensor) -> torch.Tensor:
+        """Noise-to-signal ratios (N, planes, H, W // 2 + 1) from sigma (N,), variances (N, planes), |w|² (H, W')."""
+        noise = torch.log(sigma[:, None] ** 2 + torch.exp(20 * self.floor)) * self.noise_power
+        level = 10 * self.factor + noise - self.signal_power * torch.log(variance + 1e-5)
+        shape = self.frequency_power[:, None, None] * torch.log(frequency + 0.02)
+        # Bounds keep the quotient finite whatever is learned, also where the transfer function is zero.
+        return torch.exp((level[..., None, None] + shape).clamp(-14.0, 8.0))
+
+    def forward(
+        self, spectrum: torch.Tensor, variance: torch.Tensor, otf: torch.Tensor, sigma: torch.Tensor, width: int
+    ) -> torch.Tensor:
+        """Deconvolve.
+
+        Parameters
+        ----------
+        spectrum : Tensor of complex64, shape (N, C, H, W // 2 + 1)
+            ``rfft2`` of the planes; C divides or equals the number of ratios. Where it divides it, every plane is
+            deconvolved with ``planes / C`` ratios.
+        variance : Tensor, shape (N, planes)
+            Variances of the planes.
+        otf : Tensor of complex64, shape (N, 1, H, W // 2 + 1)
+            The transfer function.
+        sigma : Tensor, shape (N,)
+            Noise level.
+        width : int
+            W.
+
+        Returns
+        -------
+        Tensor of float32, shape (N, planes, H, W)
+            The deconvolved planes, plane-major for each ratio.
+        """
+        height = spectrum.shape[-2]
+        ratio = self.ratio(sigma, variance, frequency_squared((height, width), spectrum.device))
+        filters = otf.conj() / (otf.real.square() + otf.imag.square() + ratio)
+        if spectrum.shape[1] != filters.shape[1]:
+            repeats = filters.shape[1] // spectrum.shape[1]
+            spectrum = spectrum.repeat_interleave(repeats, dim=1)
+        return torch.fft.irfft2(filters * spectrum, s=(height, width))
+
+
+class DeepWiener(nn.Module):
+    """The deblurring net: a classical estimate in, a better one out.
+
+    Parameters
+    ----------
+    config : DeepWienerConfig, optional
+        Its size.
+
+    Notes
+    -----
+    At initialisation the result is the classical estimate, exactly.
+    """
+
+    def __init__(self, config: DeepWienerConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or DeepWienerConfig()
+        c = self.config
+        self.extract = nn.Conv2d(3, c.features, 5, padding=2, padding_mode="circular")
+        self.polish = GatedBlock(c.features, norm=False)
+        nn.init.constant_(self.polish.scale, 0.1)
+        self.wiener = FeatureWiener(c.features)
+        factors = tuple(s for _ in range(3) for s in c.strengths)
+        self.residual_wieners = nn.ModuleList(
+            FeatureWiener(len(factors), factors, use_variance=False) for _ in range(c.stages)
+        )
+        # Estimate 3, observation minus estimate 3, residual's deconvolutions, features, noise level 1, mask 1.
+        inputs = 3 + 3 + len(factors) + 2
+        self.unets = nn.ModuleList(
+            UNet(inputs + (c.features if s == 0 else 0), 3, c.width, c.blocks, memory=c.width if s else 0)
+            for s in range(c.stages)
+        )
+
+    def forward(
+        self,
+        y: torch.Tensor,
+        x0: torch.Tensor,
+        otf: torch.Tensor,
+        sigma: torch.Tensor,
+        mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Refine a classical estimate.
+
+        Parameters
+        ----------
+        y : Tensor of float32, shape (N, 3, H, W)
+            The observation on a periodic domain larger than the frame by at least the PSF's size less one; outside
+            the frame it holds the blur of `x0`. Range about [0, 1].
+        x0 : Tensor of float32, shape (N, 3, H, W)
+            The classical estimate on that domain.
+        otf : Tensor of complex64, shape (N, 1, H, W // 2 + 1)
+            Transfer function of the PSFs on that domain, see `imgrestore.degrade.blur.otf`.
+        sigma : Tensor of float32, shape (N,)
+            Standard deviation of the noise, for a range of 1.
+        mask : Tensor, shape (N, 1, H, W) or (1, 1, H, W), optional
+            1 where `y` was observed, 0 where it was filled in. All observed by default.
+
+        Returns
+        -------
+        Tensor of float32, shape (N, 3, H, W)
+            The estimate on that domain.
+        """
+        return self.stages(y, x0, otf, sigma, mask)[-1]
+
+    def stages(
+        self,
+        y: torch.Tensor,
+        x0: torch.Tensor,
+        otf: torch.Tensor,
+        sigma: torch.Tensor,
+        mask: torch.Tensor | None = None,
+    ) -> list[torch.Tensor]:
+        """The estimates after each stage; parameters as in `forward`."""
+        x, size, memory = x0, (y.shape[-2], y.shape[-1]), None
+        sigma = sigma.to(y).reshape(-1).expand(y.shape[0])
+        observed = torch.ones_like(y[:, :1]) if mask is None else mask.to(y).expand(y.shape[0], 1, *size)
+        level = (0.5 * torch.log10(sigma + 1e-3) + 1)[:, None, None, None].expand(-1, 1, *size)
+        estimates: list[torch.Tensor] = []
+        for stage, unet in enumerate(self.unets):
+            with torch.autocast(y.device.type, enabled=False):
+                blurred = torch.fft.irfft2(torch.fft.rfft2(x) * otf, s=size)
+                gap = y - blurred if mask is None else (y - blurred) * observed
+                if stage:
+                    y = blurred + gap
+                wiener = self.residual_wieners[stage]
+                assert isinstance(wiener, FeatureWiener)
+                ones = torch.full((y.shape[0], wiener.factor.numel()), 0.02, device=y.device)
+                steps = wiener(torch.fft.rfft2(gap), ones, otf, sigma, size[1])
+                # The steps and gaps are some hundredths high; the net's stem expects inputs of order one.
+                inputs = [x - 0.5, 5 * (y - x), 10 * steps, level, observed]
+                if stage == 0:
+                    inputs.append(self._features(y, otf, sigma))
+                stacked = torch.cat(inputs, dim=1)
+            correction, memory = self._refine(unet, stacked, memory)
+            x = x + correction
+            estimates.append(x)
+        return estimates
+
+    def _features(self, y: torch.Tensor, otf: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        mapped = self.polish(self.extract(y - 0.5))
+        return self.wiener(torch.fft.rfft2(mapped), mapped.var(dim=(-2, -1)), otf, sigma, y.shape[-1])
+
+    @staticmethod
+    def _refine(unet: nn.Module, x: torch.Tensor, memory: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run a U-Net, wrapping the domain around to a multiple of its stride."""
+        height, width = x.shape[-2:]
+        assert isinstance(unet, UNet)
+        stride = unet.stride
+        bottom, right = -height % stride, -width % stride
+        if bottom or right:
+            x = F.pad(x, (0, right, 0, bottom), mode="circular")
+        correction, memory = unet(x.contiguous(memory_format=torch.channels_last), memory)
+        return correction[..., :height, :width], memory
+
+
+def frequency_squared(shape: tuple[int, int], device: torch.device) -> torch.Tensor:
+    """Squared angular frequency, in radians a pixel, of every bin of ``rfft2``.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Size of the domain (H, W).
+    device : torch.device
+        Where the result lives.
+
+    Returns
+    -------
+    Tensor of float32, shape (H, W // 2 + 1)
+        Between 0 and 2 pi².
+    """
+    rows = torch.fft.fftfreq(shape[0], device=device) * (2 * torch.pi)
+    columns = torch.fft.rfftfreq(shape[1], device=device) * (2 * torch.pi)
+    return rows[:, None] ** 2 + columns**2
