@@ -1,0 +1,41 @@
+"""The command line: ``imgrestore deblur`` and ``imgrestore info``.
+
+Only what ``--help`` needs is imported here; torch and the rest wait until a command runs.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from imgrestore import __version__
+
+from . import deblur, info
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="imgrestore",
+    help="Restore damaged pictures.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("deblur", no_args_is_help=True)(deblur.command)
+app.command("info")(info.command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"imgrestore {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Restore damaged pictures."""
