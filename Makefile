@@ -1,0 +1,72 @@
+# `make help` lists the targets. Everything runs on the CPU, in the environment .venv, with the versions of constraints.txt.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+READY := $(VENV)/.imgrestore-dependencies
+BUILT := $(VENV)/.imgrestore-built
+NATIVE := setup.py $(wildcard csrc/*.cpp csrc/*.h csrc/*/*.cpp csrc/*/*.h)
+
+# Idle threads of torch would otherwise spin and take the cores from the ones that work.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: help install demo test lint docs bench wheel clean distclean
+
+help:  ## List the targets.
+	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 12
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "make: no python3.11 or python3 found: apt install python3.11 python3.11-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: $$($(PYTHON) --version) is too old for the pinned versions, which need 3.11: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  v=$$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+	  echo "make: $$v is missing, and without it no environment can be made: apt install $$v" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+# torch by itself and first: the native code is built against the torch that is installed.
+$(READY): constraints.txt pyproject.toml | $(BIN)/python
+	$(PIP) "$$(grep '^torch==' constraints.txt)"
+	$(PIP) setuptools wheel ninja numpy pybind11
+	IMGRESTORE_NATIVE=0 $(PIP) --no-build-isolation -e '.[fits,test,lint,docs]'
+	@touch $@
+
+$(BUILT): $(READY) $(NATIVE)
+	@command -v "$${CXX:-g++}" >/dev/null || echo "make: no C++ compiler, so there will be no native code: the same functions run in torch"
+	$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+install: $(BUILT)  ## Make the environment and build the native code.
+
+demo: $(BUILT)  ## Deblur a real picture; result and comparison go to demo/.
+	@$(BIN)/python tools/demo.py
+
+lint: $(BUILT)  ## ruff and mypy.
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint  ## What CI runs: lint, then pytest.
+	$(BIN)/python -m pytest
+
+docs: $(BUILT)  ## Build the documentation, warnings are errors.
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+bench: $(BUILT)  ## Run the benchmarks.
+	$(BIN)/python -m pytest benchmarks --benchmark-only || [ $$? -eq 5 ]
+
+wheel: $(BUILT)  ## Build a wheel into dist/.
+	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+
+clean:  ## Remove what was built, except the environment.
+	rm -rf build dist demo docs/_build docs/auto_examples docs/generated imgrestore/*.so *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -f $(BUILT)
+
+distclean: clean  ## Remove the environment too.
+	rm -rf $(VENV)
