@@ -11,7 +11,7 @@ from scipy import ndimage, signal
 from imgrestore import Psf, Restoration, deblur
 
 DTYPES = [np.uint8, np.uint16, np.float16, np.float32, np.float64, ">f4", ">u2"]
-METHODS = ["wiener", "rl", "tv", "hyperlaplacian"]
+METHODS = ["wiener", "rl", "tv", "hyperlaplacian", "auto"]
 by_method = pytest.mark.parametrize("method", METHODS)
 
 
@@ -111,7 +111,8 @@ def test_the_result_is_sharper(photographs, name, psf, method):
 
 def test_pictures_get_total_variation_and_stacks_richardson_lucy(case):
     observed = case[1]
-    assert np.array_equal(deblur(observed, "disk:2"), deblur(observed, "disk:2", method="tv"))
+    unrefined = deblur(observed, "disk:2", refine=False)
+    assert np.array_equal(unrefined, deblur(observed, "disk:2", method="tv"))
     stack, psf = np.abs(observed.reshape(3, 16, 48)), Psf.gaussian(0.5, ndim=3).trimmed(1e-2)
     assert np.array_equal(deblur(stack, psf), deblur(stack, psf, method="rl"))
 
@@ -177,7 +178,7 @@ def test_the_layers_recompose_the_picture(case, method, boundary, dtype):
     peak = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1000.0
     image = (case[1][:24, :25].clip(0, 1) * peak).astype(dtype)
     result = deblur(image, "disk:2", method=method, boundary=boundary, details=True)
-    assert list(result.layers) == ["reblurred", "residual"]
+    assert list(result.layers)[:2] == ["reblurred", "residual"]
     assert all(layer.dtype.kind == "f" for layer in result.layers.values())
     assert np.abs(result.recompose() - image.astype(np.float64)).max() < 1e-5 * peak
 
@@ -207,15 +208,15 @@ def test_details_tell_what_was_done(case):
     assert result.mask.dtype == bool
     assert not result.mask.any()
     assert 0.5 < result.confidence <= 1
-    assert result.notes[0] == "method tv"
-    assert len(result.notes) == 2
+    assert result.notes[:2] == ("method tv", "refined by the net")
+    assert len(result.notes) == 3
 
 
 @pytest.mark.parametrize(("dtype", "units"), [(np.uint8, 255), (np.float64, 1)])
 def test_a_given_noise_is_noted_in_the_units_of_the_picture(case, dtype, units):
     image = (case[1].clip(0, 1) * units).astype(dtype)
     notes = deblur(image, "disk:2", noise=0.02 * units, details=True).notes
-    assert notes[1] == f"noise {0.02 * units:.4g} in the picture's units"
+    assert notes[-1] == f"noise {0.02 * units:.4g} in the picture's units"
 
 
 @pytest.mark.parametrize(("true", "wrong"), [("gaussian:1", "gaussian:3"), ("disk:1", "gaussian:2.5")])

@@ -15,8 +15,9 @@ __all__ = ["Refined", "refine"]
 # As in training.
 FIRST_STEPS = 15
 MOST_NOISE = 0.1
-# About 1.5 GB for 4 million pixels.
-MOST_PIXELS = 12_000_000
+# A million pixels take about 1.1 GB.
+MOST_PIXELS = 6_000_000
+LEAST_SIZE = 16
 # How much worse than the classical estimate's the refined picture's residual may be.
 WORSE = 1.25
 
@@ -47,6 +48,7 @@ def refine(
     saturated: torch.Tensor | None,
     lower: torch.Tensor | None,
     robust: bool,
+    caution: float = 1.0,
 ) -> Refined:
     """Deblur photographs by total variation and the feature-space Wiener net.
 
@@ -62,6 +64,8 @@ def refine(
     sigma : torch.Tensor, shape (N, C, 1, 1)
     valid, saturated, lower, robust
         As in `sparse_planes`.
+    caution : float
+        The net is told this many times the noise: the more, the less it makes of what the PSF might have got wrong.
 
     Returns
     -------
@@ -93,7 +97,7 @@ def refine(
             _rgb((observed - offset) / span),
             _rgb((first.scene - offset) / span),
             otf.expand(data.shape[0], -1, -1, -1),
-            level.flatten(),
+            (caution * level).flatten(),
             mask.expand(data.shape[0], -1, -1, -1),
         )
     scene = (unit if channels == 3 else unit.mean(dim=1, keepdim=True)) * span + offset
@@ -112,6 +116,8 @@ def _unfit(data: torch.Tensor, blur: BlurOperator) -> str | None:
         return "classical only: the net works in float32"
     if blur.boundary != "unknown":
         return "classical only: the net takes the boundary for unknown"
+    if min(blur.domain) < LEAST_SIZE:
+        return f"classical only: less than {LEAST_SIZE} pixels across"
     if data[:, 0].numel() > MOST_PIXELS:
         return f"classical only: larger than {MOST_PIXELS / 1e6:.0f} million pixels"
     return None
