@@ -21,6 +21,7 @@ FLOATS = ("float16", "float32", "float64", "bfloat16")
 # A run of equal largest values this large is a clipped highlight, not chance.
 SATURATED_PART = 2e-4
 SATURATED_LEAST = 12
+SMALLEST, LARGEST = 1e-9, 1e9
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,18 @@ class Planes:
         False where a pixel was NaN or infinite. Shape of `data`.
     alpha : array or None
         The alpha channel, which no method touches.
+    peak : float
+        What 1 in `data` stands for in the picture: 255 or 65535 for integers; for floating point 1, but where squares
+        of the values would leave float32's range, a power of two near the largest.
     """
 
     data: torch.Tensor
     good: torch.Tensor
     alpha: Any
+    peak: float
     _original: Any
     _axis: int | None
     _space: int
-
-    @property
-    def peak(self) -> float:
-        """What 1 in `data` stands for in the picture."""
-        return INTEGER_PEAKS.get(_dtype_name(self._original), 1.0)
 
     def back(self, planes: torch.Tensor, *, as_float: bool = False, keep_bad: bool = True) -> Any:
         """Planes to the picture's own type, layout and dtype.
@@ -69,7 +69,9 @@ class Planes:
         import torch
 
         original = self._original
-        values = planes * self.peak if self.peak != 1.0 else planes
+        # float64 holds units that float32 does not.
+        values = planes.double() if _dtype_name(original) == "float64" else planes
+        values = values * self.peak if self.peak != 1.0 else values
         if keep_bad and not bool(self.good.all()):
             source = _to_canonical(_as_tensor(original), self._axis, self._space, self.alpha is not None)
             values = torch.where(self.good, values, source.to(values))
@@ -144,39 +146,50 @@ def to_planes(
     if has_alpha:
         alpha = np.asarray(image)[..., -1:].copy()
     planes = _to_canonical(tensor, axis, space, has_alpha)
+    good = torch.isfinite(planes.detach())
+    unit = INTEGER_PEAKS.get(kind) or _unit(planes.detach(), good)
+    # Divided before it is narrowed: float64 holds numbers that float32 does not.
+    if kind in FLOATS and unit != 1.0:
+        planes = planes / unit
     planes = planes.to(dtype or (torch.float64 if planes.dtype == torch.float64 else torch.float32))
     if kind in INTEGER_PEAKS:
-        planes = planes / INTEGER_PEAKS[kind]
-    good = torch.isfinite(planes.detach())
+        planes = planes / unit
     if not bool(good.any()):
         raise ValueError(f"{name} has no finite pixel; expected a picture that is not all NaN or infinite")
     if not bool(good.all()):
         planes = torch.where(good, planes, torch.zeros_like(planes))
-    return Planes(planes, good, alpha, image, axis, space)
+    return Planes(planes, good, alpha, unit, image, axis, space)
 
 
-def saturated_pixels(planes: Planes) -> torch.Tensor:
+def saturated_pixels(planes: Planes, valid: torch.Tensor | None = None) -> torch.Tensor:
     """Where the sensor was at its limit, so that the true value is this or more.
 
     Parameters
     ----------
     planes : Planes
+    valid : torch.Tensor of bool, shape of ``planes.data``, optional
+        Pixels to consider; by default all that are finite.
 
     Returns
     -------
     torch.Tensor of bool, shape of ``planes.data``
-        Integers: the largest value of the type. Floating point: the picture's largest value, where it is exactly
-        repeated over at least 0.02 % of a plane (12 pixels), as only clipping does.
+        Integers: the largest value of the type. Floating point: a plane's largest value, where values pile up there:
+        at least 12 pixels and 0.02 % of the plane, and more than at the next lower value.
     """
+    import torch
+
     data = planes.data.detach()
-    if planes.peak != 1.0:
-        return data >= 1.0
+    valid = planes.good if valid is None else valid & planes.good
+    if _dtype_name(planes._original) in INTEGER_PEAKS:
+        return (data >= 1.0) & valid
     space = tuple(range(2, data.ndim))
-    top, bottom = data.amax(dim=space, keepdim=True), data.amin(dim=space, keepdim=True)
-    at_top = (data == top) & planes.good & (top > bottom)
-    count = at_top.sum(dim=space, keepdim=True)
-    pixels = data[0, 0].numel()
-    return at_top & (count >= max(SATURATED_LEAST, SATURATED_PART * pixels))
+    values = torch.where(valid, data, -torch.inf)
+    top = values.amax(dim=space, keepdim=True)
+    at_top = (values == top) & torch.isfinite(values)
+    below = torch.where(at_top, -torch.inf, values)
+    second = below.amax(dim=space, keepdim=True)
+    pile, rest = (mask.sum(dim=space, keepdim=True) for mask in (at_top, (below == second) & torch.isfinite(below)))
+    return at_top & (pile >= max(SATURATED_LEAST, SATURATED_PART * data[0, 0].numel())) & (rest > 0) & (pile > rest)
 
 
 def to_mask(mask: Any, planes: Planes, *, name: str = "mask") -> torch.Tensor:
@@ -205,9 +218,13 @@ def to_mask(mask: Any, planes: Planes, *, name: str = "mask") -> torch.Tensor:
     if tuple(tensor.shape) == tuple(data.shape[2:]):
         return tensor.expand(data.shape)
     original = tuple(planes._original.shape)
+    has_alpha = planes.alpha is not None
+    if has_alpha and tuple(tensor.shape) == (*original[:-1], original[-1] - 1):
+        return _to_canonical(tensor, planes._axis, planes._space, False)
     if tuple(tensor.shape) != original:
-        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; expected {tuple(data.shape[2:])} or {original}")
-    return _to_canonical(tensor, planes._axis, planes._space, planes.alpha is not None)
+        expected = " or ".join(str(shape) for shape in dict.fromkeys((tuple(data.shape[2:]), original)))
+        raise ValueError(f"{name} has shape {tuple(tensor.shape)}; expected {expected}")
+    return _to_canonical(tensor, planes._axis, planes._space, has_alpha)
 
 
 def not_negative(value: Any, name: str, *, below: float = math.inf, note: str = "") -> float:
@@ -231,6 +248,14 @@ def not_negative(value: Any, name: str, *, below: float = math.inf, note: str = 
         expected = "that is 0 or more" if below == math.inf else f"from 0 to below {below:g}"
         raise ValueError(f"{name} is {value!r}; expected a number {expected}{note}")
     return float(value)
+
+
+def _unit(planes: torch.Tensor, good: torch.Tensor) -> float:
+    """1, or for very large and very small values the power of two below the largest."""
+    largest = float(planes.abs()[good].amax()) if bool(good.any()) else 1.0
+    if largest == 0 or SMALLEST < largest < LARGEST:
+        return 1.0
+    return float(2.0 ** math.floor(math.log2(largest)))
 
 
 def _dtype_name(array: Any) -> str:

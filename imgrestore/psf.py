@@ -96,12 +96,17 @@ class Psf:
         energy = float(values.sum())
         values = values / energy
         values.setflags(write=False)
-        where = tuple(size // 2 for size in values.shape) if centre is None else tuple(int(c) for c in centre)
-        if len(where) != values.ndim or any(not 0 <= c < size for c, size in zip(where, values.shape, strict=True)):
+        where = tuple(size // 2 for size in values.shape) if centre is None else tuple(np.ravel(centre).tolist())
+        whole = len(where) == values.ndim and all(c == int(c) for c in where)
+        if not whole or any(not 0 <= c < size for c, size in zip(where, values.shape, strict=True)):
             raise ValueError(f"centre is {centre}; expected an index inside the shape {values.shape}")
         object.__setattr__(self, "array", values)
-        object.__setattr__(self, "centre", where)
+        object.__setattr__(self, "centre", tuple(int(c) for c in where))
         object.__setattr__(self, "energy", energy)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.array.setflags(write=False)  # pickling forgets it
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -140,7 +145,9 @@ class Psf:
         sigmas = np.atleast_1d(np.asarray(sigma, dtype=np.float64)).tolist() * (ndim if np.ndim(sigma) == 0 else 1)
         if len(sigmas) not in (2, 3) or any(not (math.isfinite(s) and s > 0) for s in sigmas):
             raise ValueError(f"sigma is {sigma}; expected 2 or 3 positive numbers of pixels (or one for all axes)")
-        if angle and len(sigmas) == 2:
+        if angle and len(sigmas) != 2:
+            raise ValueError(f"angle is {angle}; expected 0 for a Gaussian of {len(sigmas)} axes")
+        if angle:
             radius = max(1, math.ceil(4 * max(sigmas)))
             y, x = _subpixel_grid(radius)
             turn = math.radians(angle)
@@ -220,15 +227,20 @@ class Psf:
             "disk": (cls.disk, (1,)),
             "motion": (cls.motion, (1, 2)),
         }
-        if kind not in makers:
+        expected = "expected gaussian:SIGMA, disk:RADIUS, motion:LENGTH:ANGLE or a file"
+        if not text:
+            raise ValueError(f"psf is empty; {expected}")
+        if kind.lower() not in makers:
+            if not Path(text).exists():
+                raise FileNotFoundError(f"psf {text!r}: no such file; {expected}")
             return cls.from_file(text)
-        maker, counts = makers[kind]
+        maker, counts = makers[kind.lower()]
         try:
             values = [float(number) for number in numbers]
         except ValueError:
             values = []
         if len(values) not in counts:
-            raise ValueError(f"psf {text!r}: expected gaussian:SIGMA, disk:RADIUS, motion:LENGTH:ANGLE or a file")
+            raise ValueError(f"psf {text!r}: {expected}")
         return maker(*values)
 
     @classmethod

@@ -58,6 +58,10 @@ class Restoration:
         object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
         object.__setattr__(self, "notes", tuple(self.notes))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        parts = (self.image, dict(self.layers), self.mask, self.psf, self.confidence, self.notes, self.forward)
+        return Restoration, parts
+
     def recompose(self) -> Any:
         """Put the layers together again: the input, within float error.
 

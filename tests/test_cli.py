@@ -66,6 +66,17 @@ def test_every_option_reaches_the_method():
     assert np.array_equal(io.read("out.png").pixels, expected)
 
 
+def test_the_net_can_be_left_out():
+    steps = (np.indices(PICTURE.shape).sum(0) // 9 * 31 % 190).astype(np.uint8)
+    expected = {refine: imgrestore.deblur(steps, "gaussian:1", refine=refine) for refine in (False, True)}
+    assert not np.array_equal(expected[False], expected[True])
+    io.write("in.png", steps)
+    for words, refine in ((["--no-refine"], False), (["--refine"], True), ([], True)):
+        result = call("deblur", "in.png", "-o", "out.png", "--psf", "gaussian:1", "--overwrite", *words)
+        assert result.exit_code == 0, result.output
+        assert np.array_equal(io.read("out.png").pixels, expected[refine])
+
+
 def test_psf_from_a_file():
     io.write("in.png", PICTURE)
     np.save("psf.npy", Psf.disk(2).array)

@@ -265,7 +265,7 @@ def test_masks_are_booleans(mask):
 
 @pytest.mark.parametrize("shape", [(6, 5), (5, 6, 1), (5,), (0, 6), (5, 6, 3)])
 def test_masks_have_the_shape_of_the_picture(shape):
-    with pytest.raises(ValueError, match=r"mask has shape .*; expected \(5, 6\) or \(5, 6\)"):
+    with pytest.raises(ValueError, match=r"mask has shape .*; expected \(5, 6\)$"):
         to_mask(np.ones(shape, bool), to_planes(picture((5, 6), np.uint8)))
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from imgrestore.classical.admm import Prior, sparse_planes
+from imgrestore.classical.case import prepare
 from imgrestore.classical.likelihood import richardson_lucy_planes
 from imgrestore.classical.noise import estimate_noise
-from imgrestore.classical.operator import BlurOperator, Boundary, as_psf
+from imgrestore.classical.operator import Boundary
 from imgrestore.classical.quadratic import quadratic
-from imgrestore.classical.spectrum import estimate_balance, noise_beyond_blur
-from imgrestore.pixels import ChannelAxis, Planes, not_negative, to_mask, to_planes
+from imgrestore.classical.spectrum import estimate_balance
+from imgrestore.pixels import ChannelAxis, not_negative
 
 __all__ = ["estimate_noise", "hyper_laplacian", "richardson_lucy", "total_variation", "wiener"]
 
@@ -74,7 +74,7 @@ def wiener(
     >>> wiener(np.eye(16), "gaussian:1", 0.01).shape
     (16, 16)
     """
-    case = _prepare(image, psf, boundary, mask, channel_axis)
+    case = prepare(image, psf, boundary, mask, channel_axis)
     if balance is None:
         weight = estimate_balance(case.planes.data, case.blur, case.sigma(noise), case.valid)
     else:
@@ -156,7 +156,7 @@ def richardson_lucy(
     not_negative(background, "background")
     if isinstance(stop, str) and stop != "discrepancy":
         raise ValueError(f"stop is {stop!r}; expected 'discrepancy', a noise level or None")
-    case = _prepare(image, psf, boundary, mask, channel_axis)
+    case = prepare(image, psf, boundary, mask, channel_axis)
     sigma = None if stop is None else case.sigma(None if isinstance(stop, str) else stop, "stop")
     scene, _ = richardson_lucy_planes(
         case.planes.data,
@@ -286,7 +286,7 @@ def _sparse(
         not_negative(weight, "weight")
     if not isinstance(num_iter, (int, np.integer)) or num_iter < 1:
         raise ValueError(f"num_iter is {num_iter!r}; expected a whole number above 0")
-    case = _prepare(image, psf, boundary, mask, channel_axis)
+    case = prepare(image, psf, boundary, mask, channel_axis)
     return case.back(
         sparse_planes(
             case.planes.data,
@@ -298,35 +298,3 @@ def _sparse(
             valid=case.valid,
         ).scene
     )
-
-
-@dataclass(frozen=True)
-class _Case:
-    """A checked call: planes, operator, pixels to fit."""
-
-    planes: Planes
-    blur: BlurOperator
-    valid: torch.Tensor | None
-
-    def sigma(self, noise: float | None, name: str = "noise") -> torch.Tensor:
-        """The noise as a tensor that broadcasts over the planes, given or estimated."""
-        if noise is None:
-            return noise_beyond_blur(self.planes.data, self.blur, self.valid)
-        data, level = self.planes.data, not_negative(noise, name)
-        return data.new_full(data.shape[:2] + (1,) * (data.ndim - 2), level / self.planes.peak)
-
-    def back(self, scene: torch.Tensor) -> Any:
-        """The frame's part of a scene in the caller's own type."""
-        return self.planes.back(self.blur.framed(scene))
-
-
-def _prepare(image: Any, psf: Any, boundary: Boundary, mask: Any, channel_axis: ChannelAxis) -> _Case:
-    tensor_psf = isinstance(psf, torch.Tensor) and psf.requires_grad
-    known = as_psf(psf)
-    planes = to_planes(image, known.ndim, channel_axis)
-    frame = tuple(planes.data.shape[2:])
-    blur = BlurOperator(psf / psf.sum() if tensor_psf else known, frame, boundary, planes.data)
-    valid = planes.good if mask is None else planes.good & to_mask(mask, planes)
-    if not bool(valid.any()):
-        raise ValueError("mask leaves no pixel to fit; expected True where a pixel counts")
-    return _Case(planes, blur, None if bool(valid.all()) else valid)

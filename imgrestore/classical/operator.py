@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal, get_args
 
 import torch
@@ -18,7 +19,7 @@ def as_psf(psf: Any) -> Psf:
     """A `Psf` from a Psf, an array, a tensor, or words such as ``"gaussian:2"``."""
     if isinstance(psf, Psf):
         return psf
-    return Psf.parse(psf) if isinstance(psf, str) else Psf(psf)
+    return Psf.parse(os.fspath(psf)) if isinstance(psf, (str, os.PathLike)) else Psf(psf)
 
 
 def fast_size(size: int) -> int:
@@ -54,8 +55,6 @@ class BlurOperator:
     boundary : {"unknown", "zero", "reflect", "periodic"}
     like : torch.Tensor
         Gives dtype and device.
-    multiple : int
-        The domain's sizes are rounded up to multiples of this.
 
     Attributes
     ----------
@@ -66,7 +65,7 @@ class BlurOperator:
     """
 
     def __init__(
-        self, psf: Psf | torch.Tensor, frame: tuple[int, ...], boundary: Boundary, like: torch.Tensor, multiple: int = 1
+        self, psf: Psf | torch.Tensor, frame: tuple[int, ...], boundary: Boundary, like: torch.Tensor
     ) -> None:
         if boundary not in get_args(Boundary):
             raise ValueError(f"boundary is {boundary!r}; expected one of {', '.join(get_args(Boundary))}")
@@ -86,7 +85,7 @@ class BlurOperator:
         if boundary == "periodic":
             self.before, self.domain = (0,) * space, frame
         else:
-            self.domain = tuple(_rounded(n + k - 1, multiple) for n, k in zip(frame, support, strict=True))
+            self.domain = tuple(fast_size(n + k - 1) for n, k in zip(frame, support, strict=True))
         self.window = tuple(slice(b, b + n) for b, n in zip(self.before, frame, strict=True))
         self.otf = _otf(values, centre, self.domain)
         self.otf_adjoint = self.otf.conj().resolve_conj()
@@ -206,13 +205,6 @@ class BlurOperator:
             count = self.fold(torch.ones_like(domain[:1, :1]))
             return self.extend(self.fold(domain) / count)
         return domain
-
-
-def _rounded(size: int, multiple: int) -> int:
-    size = fast_size(size)
-    while size % multiple:
-        size = fast_size(size + 1)
-    return size
 
 
 def _otf(values: torch.Tensor, centre: tuple[int, ...], domain: tuple[int, ...]) -> torch.Tensor:

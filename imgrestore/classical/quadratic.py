@@ -18,6 +18,7 @@ def quadratic(
     balance: torch.Tensor,
     *,
     valid: torch.Tensor | None = None,
+    saturated: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Minimise ``||M (H x - y)||^2 + balance * ||grad x||^2`` over the domain.
 
@@ -26,8 +27,8 @@ def quadratic(
     observed : torch.Tensor, shape (N, C, *frame)
     blur : BlurOperator
     balance : torch.Tensor that broadcasts over (N, C, 1, ...)
-    valid : torch.Tensor of bool, optional
-        Pixels to fit.
+    valid, saturated : torch.Tensor of bool, optional
+        Pixels to fit, and pixels whose value is only a lower bound.
 
     Returns
     -------
@@ -36,10 +37,10 @@ def quadratic(
     power = blur.otf.abs().square()
     prior = balance * blur.gradient_power(observed)
     tiny = torch.finfo(observed.dtype).tiny
-    if blur.boundary == "periodic" and valid is None:
+    if blur.boundary == "periodic" and valid is None and saturated is None:
         gain = blur.otf_adjoint / (power + prior).clamp_min(tiny)
         return blur.inverse_fft(gain * blur.forward_fft(observed))
-    fit_data = data_step(observed, blur, valid)
+    fit_data = data_step(observed, blur, valid, saturated)
     tied = blur.boundary in ("zero", "reflect")
     denominator = (DATA_PENALTY * power + prior + (DATA_PENALTY if tied else 0.0)).clamp_min(tiny)
     scene = blur.extend(filled(observed, valid))

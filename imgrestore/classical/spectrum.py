@@ -127,5 +127,6 @@ def estimate_balance(
     # A few lights beside a dark scene look like white noise: no scene's gradients are as large all over.
     span, _ = span_of(observed, valid)
     best = torch.minimum(best, STEEPEST * span.flatten(1).double()[..., None].square())
-    balance = floor.mean(dim=1, keepdim=True) / best
+    floor = floor.mean(dim=1, keepdim=True)
+    balance = floor / best.clamp_min(1e-12 * floor)
     return balance.to(data.dtype).reshape(-1, *(1,) * (data.ndim - 1))

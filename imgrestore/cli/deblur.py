@@ -64,6 +64,9 @@ def command(
     boundary: Annotated[
         BoundaryName, typer.Option(help="What the scene does beyond the frame.")
     ] = BoundaryName.unknown,
+    refine: Annotated[
+        bool, typer.Option("--refine/--no-refine", help="Let the method auto refine photographs by the net.")
+    ] = True,
     details: Annotated[
         str | None,
         typer.Option(
@@ -91,7 +94,14 @@ def command(
     except (UsageError, OSError, ValueError, TypeError, ImportError) as error:
         _say(f"imgrestore deblur: {_one_line(error)}")
         raise typer.Exit(2) from None
-    settings = {"psf": known, "method": method.value, "noise": noise, "mask": good, "boundary": boundary.value}
+    settings = {
+        "psf": known,
+        "method": method.value,
+        "noise": noise,
+        "mask": good,
+        "boundary": boundary.value,
+        "refine": refine,
+    }
     failed = done = 0
     try:
         with _progress(len(jobs)) as (step, say):

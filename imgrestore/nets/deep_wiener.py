@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from imgrestore.nets.blocks import GatedBlock, UNet
 
@@ -234,7 +233,9 @@ class DeepWiener(nn.Module):
         stride = unet.stride
         bottom, right = -height % stride, -width % stride
         if bottom or right:
-            x = F.pad(x, (0, right, 0, bottom), mode="circular")
+            rows = torch.arange(height + bottom, device=x.device) % height
+            columns = torch.arange(width + right, device=x.device) % width
+            x = x[..., rows[:, None], columns]
         correction, memory = unet(x.contiguous(memory_format=torch.channels_last), memory)
         return correction[..., :height, :width], memory
 

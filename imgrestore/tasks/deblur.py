@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import torch
 
 from imgrestore.classical.admm import sparse_planes
+from imgrestore.classical.case import Case, prepare
 from imgrestore.classical.likelihood import richardson_lucy_planes
-from imgrestore.classical.operator import BlurOperator, Boundary, as_psf
+from imgrestore.classical.operator import BlurOperator, Boundary
 from imgrestore.classical.quadratic import quadratic
-from imgrestore.classical.spectrum import estimate_balance, noise_beyond_blur
-from imgrestore.pixels import ChannelAxis, Planes, not_negative, saturated_pixels, to_mask, to_planes
+from imgrestore.classical.spectrum import estimate_balance
+from imgrestore.pixels import ChannelAxis, saturated_pixels
 from imgrestore.psf import Psf
 from imgrestore.tasks.deblur_net import refine as refine_scene
 from imgrestore.types import Restoration
@@ -41,6 +43,7 @@ SKY_QUANTILE = 0.01
 SKY_CONTRAST = 30.0
 SAMPLES = 1_000_000
 # 8-bit files are rounded, compressed and not linear in light, and their PSFs are guesses: more than the noise.
+EIGHT_BIT = 255.0
 CAMERA_ERROR = 2.0 / 255
 # The net was trained on errors smaller than theirs; told of more noise, it draws fewer ripples beside bright lights.
 CAMERA_CAUTION = 2.0
@@ -130,91 +133,117 @@ def deblur(
         raise ValueError(NO_PSF)
     if method not in get_args(Method):
         raise ValueError(f"method is {method!r}; expected one of {', '.join(get_args(Method))}")
-    known = as_psf(psf)
     double = isinstance(image, torch.Tensor) and image.dtype == torch.float64
-    planes = to_planes(image, known.ndim, channel_axis, dtype=torch.float64 if double else torch.float32)
-    data = planes.data
-    keeps_gradient = isinstance(psf, torch.Tensor) and psf.requires_grad
-    kernel = psf / psf.sum() if keeps_gradient else known
-    blur = BlurOperator(kernel, tuple(data.shape[2:]), boundary, data)
-    valid = planes.good if mask is None else planes.good & to_mask(mask, planes)
-    if not bool(valid.any()):
-        raise ValueError("mask leaves no pixel to fit; expected True where a pixel is good")
-    sigma = _noise(planes, blur, noise, valid)
-    saturated = saturated_pixels(planes) & valid
+    case = prepare(image, psf, boundary, mask, channel_axis, dtype=torch.float64 if double else torch.float32)
+    planes, blur = case.planes, case.blur
+    eight_bit = planes.peak == EIGHT_BIT
+    sigma = case.sigma(noise)
+    if eight_bit and noise is None:
+        sigma = (sigma.square() + CAMERA_ERROR**2).sqrt()
+    valid = torch.ones_like(planes.good) if case.valid is None else case.valid
+    saturated = saturated_pixels(planes, valid)
 
-    reason = _nothing_to_do(known, data, valid)
+    reason = _nothing_to_do(case.psf, planes.data, valid)
     if reason:
-        layers = {"reblurred": planes.back(data, as_float=True), "residual": planes.back(data * 0, as_float=True)}
+        layers = {
+            "reblurred": planes.back(planes.data, as_float=True),
+            "residual": planes.back(torch.zeros_like(planes.data), as_float=True),
+        }
         same = image.clone() if isinstance(image, torch.Tensor) else image.copy()
-        return Restoration(same, layers, psf=known, confidence=1.0, notes=(reason,)) if details else same
+        return Restoration(same, layers, psf=case.psf, confidence=1.0, notes=(reason,)) if details else same
 
-    fit = _Fit(
-        data,
-        blur,
-        sigma,
-        valid=None if bool(valid.all()) else valid,
-        saturated=saturated if bool(saturated.any()) else None,
-        # Counts are noisier where they are bright; only a camera's glare and clipping call for distrust.
-        robust=planes.peak == 255.0 or bool(saturated.any()),
-        # An 8-bit picture's black is a choice of its maker, and its noise is hidden there.
-        sky=_sky(data, sigma, valid) if planes.peak != 255.0 else None,
-    )
-    chosen: str = method
-    if method == "auto":
-        chosen = "rl" if known.ndim == 3 or fit.sky is not None else "tv"
-    scene = first = None
-    notes = [f"method {chosen}"]
-    if method == "auto" and chosen == "tv" and refine:
-        refined = refine_scene(
-            data,
-            blur,
-            sigma,
-            valid=fit.valid,
-            saturated=fit.saturated,
-            lower=fit.lower,
-            robust=fit.robust,
-            caution=CAMERA_CAUTION if planes.peak == 255.0 and noise is None else 1.0,
+    caution = CAMERA_CAUTION if eight_bit and noise is None else 1.0
+    answers = [
+        _Fit(data, blur, level, good, clipped, eight_bit).answer(method, caution if refine else None)
+        for data, level, good, clipped in zip(
+            *(part.split(1) for part in (planes.data, sigma, valid, saturated)), strict=True
         )
-        scene, first = refined.scene, refined.first
-        notes.append(refined.note)
-    if scene is None:
-        scene = fit.solve(chosen)
-    result = planes.back(blur.framed(scene), keep_bad=False)
+    ]
+    result = planes.back(torch.cat([blur.framed(answer.scene) for answer in answers]), keep_bad=False)
     if not details:
         return result
-    return _restoration(result, scene, first, planes, fit, known, notes)
+    return _restoration(result, answers, case, sigma, valid & ~saturated)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The scene of one picture, what the net changed of it (None where it took no part), and how it was found."""
+
+    scene: torch.Tensor
+    change: torch.Tensor | None
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Fit:
-    """A picture, its blur, and what is known of its pixels."""
+    """One picture (1, C, *frame), its blur, and what is known of its pixels."""
 
     data: torch.Tensor
     blur: BlurOperator
     sigma: torch.Tensor
-    valid: torch.Tensor | None
-    saturated: torch.Tensor | None
-    robust: bool
-    sky: torch.Tensor | None
+    good: torch.Tensor
+    clipped: torch.Tensor
+    eight_bit: bool
 
     @property
+    def valid(self) -> torch.Tensor | None:
+        """The pixels to fit; None for all."""
+        return None if bool(self.good.all()) else self.good
+
+    @property
+    def saturated(self) -> torch.Tensor | None:
+        """The pixels that are lower bounds only; None for none."""
+        return self.clipped if bool(self.clipped.any()) else None
+
+    @property
+    def robust(self) -> bool:
+        """Counts are noisier where they are bright; only a camera's glare and clipping call for distrust."""
+        return self.eight_bit or self.saturated is not None
+
+    @cached_property
+    def sky(self) -> torch.Tensor | None:
+        """The dark ground. An 8-bit picture's black is a choice of its maker, and its noise is hidden there."""
+        return None if self.eight_bit else _sky(self.data, self.sigma, self.good)
+
+    @cached_property
     def lower(self) -> torch.Tensor | None:
         """The level below which nothing in the scene is."""
-        return _darkest(self.data, self.sigma) if self.sky is None else self.sky
+        return _darkest(self.data, self.sigma, self.good) if self.sky is None else self.sky
 
-    @property
-    def used(self) -> torch.Tensor:
-        """True where a pixel's value was fitted."""
-        used = torch.ones_like(self.data, dtype=torch.bool) if self.valid is None else self.valid
-        return used if self.saturated is None else used & ~self.saturated
+    def answer(self, method: Method, caution: float | None) -> _Answer:
+        """Deblur by a method; with a caution given, "auto" asks the net."""
+        if method != "auto":
+            return _Answer(self.solve(method), None, (f"method {method}", *self._warnings(method)))
+        counts = self.lower is not None and (self.blur.space == 3 or self.sky is not None)
+        chosen: Method = "rl" if counts else "tv"
+        note = f"method {chosen}"
+        if counts or caution is None:
+            return _Answer(self.solve(chosen), None, (note,))
+        refined = refine_scene(
+            self.data,
+            self.blur,
+            self.sigma,
+            valid=self.valid,
+            saturated=self.saturated,
+            lower=self.lower,
+            robust=self.robust,
+            caution=caution,
+        )
+        if refined.scene is None:
+            return _Answer(self.solve(chosen), None, (note, refined.note))
+        return _Answer(refined.scene, refined.change, (note, refined.note))
 
-    def solve(self, method: str) -> torch.Tensor:
+    def _warnings(self, method: Method) -> tuple[str, ...]:
+        below = int(((self.data < 0) & self.good).sum()) if method == "rl" and self.lower is None else 0
+        return (f"{below} values below 0 were taken for 0",) if below else ()
+
+    def solve(self, method: Method) -> torch.Tensor:
         """The scene by a classical method, on the domain or the frame."""
         data, blur, sigma = self.data, self.blur, self.sigma
         if method == "wiener":
-            used = None if self.valid is None and self.saturated is None else self.used
-            return quadratic(data, blur, estimate_balance(data, blur, sigma, used), valid=used)
+            used = None if self.valid is None and self.saturated is None else self.good & ~self.clipped
+            balance = estimate_balance(data, blur, sigma, used)
+            return quadratic(data, blur, balance, valid=self.valid, saturated=self.saturated)
         if method == "rl":
             background: torch.Tensor | float = 0.0 if self.sky is None else self.sky
             scene, _ = richardson_lucy_planes(
@@ -241,36 +270,34 @@ class _Fit:
 
 
 def _restoration(
-    result: Any,
-    scene: torch.Tensor,
-    first: torch.Tensor | None,
-    planes: Planes,
-    fit: _Fit,
-    psf: Psf,
-    notes: list[str],
+    result: Any, answers: list[_Answer], case: Case, sigma: torch.Tensor, used: torch.Tensor
 ) -> Restoration:
     """The result with its layers and what can be said of it."""
-    reblurred = fit.blur.observe(scene)
-    residual = fit.data - reblurred
-    noise, level = fit.sigma.square().mean().sqrt(), _rms(residual, fit.used)
-    notes.append(f"noise {float(noise) * planes.peak:.4g} in the picture's units")
-    left_out = int((~fit.used).sum())
+    planes, peak = case.planes, case.planes.peak
+    reblurred = torch.cat([case.blur.observe(answer.scene) for answer in answers])
+    residual = planes.data - reblurred
+    noise, level = sigma.square().mean().sqrt(), _rms(residual, used)
+    notes = list(dict.fromkeys(note for answer in answers for note in answer.notes))
+    notes.append(f"noise {float(noise) * peak:.4g} in the picture's units")
+    left_out = int((~used).sum())
     if left_out:
         notes.append(f"{left_out} saturated, NaN or masked values were left out of the fit")
-    if level > UNEXPLAINED * noise + ROUNDING * fit.data.detach().abs().amax():
-        notes.append(f"the PSF explains the picture to {float(level) * planes.peak:.3g} only, well above its noise")
+    brightest = torch.where(used, planes.data.detach().abs(), 0.0).amax()
+    if level > UNEXPLAINED * noise + ROUNDING * brightest:
+        notes.append(f"the PSF explains the picture to {float(level) * peak:.3g} only, well above its noise")
     layers = {
         "reblurred": planes.back(reblurred, as_float=True, keep_bad=False),
         "residual": planes.back(residual, as_float=True),
     }
-    if first is not None:
-        change = fit.blur.framed(scene - first)
-        layers["refinement"] = planes.back(change, as_float=True, keep_bad=False)
+    if any(answer.change is not None for answer in answers):
+        nothing = torch.zeros_like(planes.data[:1])
+        changes = torch.cat([nothing if answer.change is None else answer.change for answer in answers])
+        layers["refinement"] = planes.back(changes, as_float=True, keep_bad=False)
     return Restoration(
         result,
         layers,
-        mask=planes.back_mask(~fit.used),
-        psf=psf,
+        mask=planes.back_mask(~used),
+        psf=case.psf,
         confidence=float((noise / level.clamp_min(1e-12)).clamp(max=1)),
         notes=tuple(notes),
         forward=_observed_again,
@@ -279,15 +306,6 @@ def _restoration(
 
 def _observed_again(image: Any, layers: Mapping[str, Any]) -> Any:
     return layers["reblurred"] + layers["residual"]
-
-
-def _noise(planes: Planes, blur: BlurOperator, noise: float | None, valid: torch.Tensor) -> torch.Tensor:
-    data = planes.data
-    if noise is None:
-        estimated = noise_beyond_blur(data, blur, None if bool(valid.all()) else valid)
-        return (estimated.square() + CAMERA_ERROR**2).sqrt() if planes.peak == 255.0 else estimated
-    level = not_negative(noise, "noise", note=", in the picture's units")
-    return data.new_full(data.shape[:2] + (1,) * (data.ndim - 2), level / planes.peak)
 
 
 def _nothing_to_do(psf: Psf, data: torch.Tensor, valid: torch.Tensor) -> str | None:
@@ -299,10 +317,10 @@ def _nothing_to_do(psf: Psf, data: torch.Tensor, valid: torch.Tensor) -> str | N
     return None
 
 
-def _darkest(data: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor | None:
+def _darkest(data: torch.Tensor, sigma: torch.Tensor, valid: torch.Tensor) -> torch.Tensor | None:
     """0 for a picture of light, which has no values below it but for noise; None for any other."""
-    values = data.detach()
-    return torch.zeros_like(sigma) if bool((values >= -LIGHT_NOISE * sigma).all()) else None
+    light = (data.detach() >= -LIGHT_NOISE * sigma) | ~valid
+    return torch.zeros_like(sigma) if bool(light.all()) else None
 
 
 def _sky(data: torch.Tensor, sigma: torch.Tensor, valid: torch.Tensor) -> torch.Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -24,18 +25,20 @@ WORSE = 1.25
 
 @dataclass(frozen=True)
 class Refined:
-    """A refined scene and the classical one it started from, or why there is none.
+    """A refined scene and what the net did to it, or why there is none.
 
     Attributes
     ----------
-    scene, first : torch.Tensor or None
-        Planes (N, C, *domain), in the units of the picture.
+    scene : torch.Tensor or None
+        Planes (1, C, *domain), in the units of the picture.
+    change : torch.Tensor or None
+        The frame's part of what the net changed: planes (1, C, *frame).
     note : str
         What was done, or why nothing was.
     """
 
     scene: torch.Tensor | None
-    first: torch.Tensor | None
+    change: torch.Tensor | None
     note: str
 
 
@@ -57,11 +60,11 @@ def refine(
 
     Parameters
     ----------
-    data : torch.Tensor, shape (N, C, H, W)
+    data : torch.Tensor, shape (1, C, H, W)
         Gray or RGB planes.
     blur : BlurOperator
         With the unknown boundary.
-    sigma : torch.Tensor, shape (N, C, 1, 1)
+    sigma : torch.Tensor, shape (1, C, 1, 1)
     valid, saturated, lower, robust
         As in `sparse_planes`.
     caution : float
@@ -70,20 +73,24 @@ def refine(
     Returns
     -------
     Refined
-        Without a scene where the net does not apply. Pictures that its result does not explain keep the classical one.
+        Without a scene where the net does not apply, or its result does not explain the picture.
     """
     reason = _unfit(data, blur)
     if reason:
         return Refined(None, None, reason)
     try:
-        net = load("deblur").to(data.device)
+        net = load("deblur")
     except WeightsError as error:
         return Refined(None, None, f"classical only: {error}")
+    if data.device.type != "cpu":
+        net = copy.deepcopy(net).to(data.device)  # the one that is kept stays where it is
     known = torch.ones_like(data) if valid is None else valid.to(data.dtype)
     if saturated is not None:
         known = known * ~saturated
     span, offset = span_of(data, valid)
     level = sigma.mean(dim=1, keepdim=True) / span
+    if float(level.max()) > MOST_NOISE:
+        return Refined(None, None, "classical only: noisier than anything the net has seen")
     first = sparse_planes(
         data, blur, sigma, num_iter=FIRST_STEPS, valid=valid, saturated=saturated, lower=lower, robust=robust
     )
@@ -101,11 +108,9 @@ def refine(
             mask.expand(data.shape[0], -1, -1, -1),
         )
     scene = (unit if channels == 3 else unit.mean(dim=1, keepdim=True)) * span + offset
-    trusted = _explains(scene, first, data, blur, sigma, known) & (level <= MOST_NOISE)
-    note = "refined by the net"
-    if not bool(trusted.all()):
-        note = "classical where the net's picture did not explain the blurred one"
-    return Refined(torch.where(trusted, scene, first.scene), first.scene, note)
+    if not _explains(scene, first, data, blur, sigma, known):
+        return Refined(None, None, "classical only: the net's picture did not explain the blurred one")
+    return Refined(scene, blur.crop(scene - first.scene), "refined by the net")
 
 
 def _unfit(data: torch.Tensor, blur: BlurOperator) -> str | None:
@@ -134,12 +139,11 @@ def _explains(
     blur: BlurOperator,
     sigma: torch.Tensor,
     known: torch.Tensor,
-) -> torch.Tensor:
-    """Which refined scenes, blurred, are as near to the picture as the classical one or the noise: (N, 1, 1, 1)."""
+) -> bool:
+    """Whether the refined scene, blurred, is as near to the picture as the classical one, or as near as the noise."""
     with torch.no_grad():
         refined, classical = (
-            ((data - blur.crop(blurred)) * known).square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+            ((data - blur.crop(blurred)) * known).square().mean().sqrt()
             for blurred in (blur.spread(scene.detach()), first.blurred.detach())
         )
-        noise = sigma.square().mean(dim=1, keepdim=True).sqrt()
-        return refined <= WORSE * torch.maximum(classical, noise)
+        return bool(refined <= WORSE * torch.maximum(classical, sigma.square().mean().sqrt()))

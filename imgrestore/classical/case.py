@@ -1,0 +1,67 @@
+"""What every deconvolution begins with: checked planes, the blur, and the pixels to fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from imgrestore.classical.operator import BlurOperator, Boundary, as_psf
+from imgrestore.classical.spectrum import noise_beyond_blur
+from imgrestore.pixels import ChannelAxis, Planes, not_negative, to_mask, to_planes
+from imgrestore.psf import Psf
+
+__all__ = ["Case", "prepare"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A checked call: the picture as planes, its PSF, the operator, and the pixels to fit (None for all)."""
+
+    planes: Planes
+    psf: Psf
+    blur: BlurOperator
+    valid: torch.Tensor | None
+
+    def sigma(self, noise: float | None, name: str = "noise") -> torch.Tensor:
+        """The noise as a tensor (N, C, 1, ...), given in the picture's units or estimated."""
+        if noise is None:
+            return noise_beyond_blur(self.planes.data, self.blur, self.valid)
+        data, level = self.planes.data, not_negative(noise, name, note=", in the picture's units")
+        return data.new_full(data.shape[:2] + (1,) * (data.ndim - 2), level / self.planes.peak)
+
+    def back(self, scene: torch.Tensor) -> Any:
+        """The frame's part of a scene in the caller's own type."""
+        return self.planes.back(self.blur.framed(scene))
+
+
+def prepare(
+    image: Any, psf: Any, boundary: Boundary, mask: Any, channel_axis: ChannelAxis, *, dtype: Any = None
+) -> Case:
+    """Check a picture with its PSF and mask.
+
+    Parameters
+    ----------
+    image, psf, boundary, mask, channel_axis
+        As in `imgrestore.deblur`. A PSF that is a tensor with a gradient keeps it.
+    dtype : torch.dtype, optional
+        Of the planes; by default float64 for float64 pictures, else float32.
+
+    Returns
+    -------
+    Case
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not as described; the message names it.
+    """
+    known = as_psf(psf)
+    planes = to_planes(image, known.ndim, channel_axis, dtype=dtype)
+    kernel = psf / psf.sum() if isinstance(psf, torch.Tensor) and psf.requires_grad else known
+    blur = BlurOperator(kernel, tuple(planes.data.shape[2:]), boundary, planes.data)
+    valid = planes.good if mask is None else planes.good & to_mask(mask, planes)
+    if not bool(valid.any()):
+        raise ValueError("mask leaves no pixel to fit; expected True where a pixel is good")
+    return Case(planes, known, blur, None if bool(valid.all()) else valid)
