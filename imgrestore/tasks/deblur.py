@@ -34,6 +34,8 @@ ROUNDING = 2e-3
 # A PSF with all but this part of its light in one pixel blurs nothing.
 SPREAD = 1e-3
 RICHARDSON_LUCY_STEPS = 200
+# So little that a star keeps its light to 1 %, and enough that even light does not break up into grains.
+RICHARDSON_LUCY_TV = 0.001
 SPARSE_STEPS = {"tv": 30, "hyperlaplacian": 40}
 # A dark ground: this part of the picture within so many noise levels above this quantile.
 SKY_PART = 0.4
@@ -251,6 +253,7 @@ class _Fit:
                 blur,
                 RICHARDSON_LUCY_STEPS,
                 background=background,
+                tv_weight=RICHARDSON_LUCY_TV,
                 sigma=sigma,
                 valid=self.valid,
                 saturated=self.saturated,
