@@ -1,4 +1,4 @@
-"""imgrestore: pictures freed of blur and other damage, by classical estimates in native code.
+"""imgrestore: pictures freed of blur and other damage, by classical estimates that a net refines.
 
 Everything public is here; nothing heavy is imported before something is called.
 """

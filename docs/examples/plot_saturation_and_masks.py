@@ -35,9 +35,8 @@ def row(panels, **options):
 # values. Floating point pictures have no largest value of their own; a top value that repeats exactly is taken for
 # clipping. Of integers it is the type's largest value.
 #
-# Richardson-Lucy and the sparse methods take the clipped values for lower bounds, and bring such lamps back to nearly
-# their true brightness. Wiener's filter leaves them out of the fit and fills them from their surroundings, so that
-# they stay darker. Here it is Richardson-Lucy; ``method="tv"`` does as well for the lamps.
+# All methods take the clipped values for lower bounds, and bring such lamps back to nearly their true brightness.
+# Wiener's filter, which knows no darkness to stop at, goes below 0 beside them. Here it is Richardson-Lucy.
 
 scene = 0.5 * data.camera()[60:300, 120:360] / 255.0
 for y, x in ((40, 60), (60, 180), (110, 30), (150, 200), (200, 90), (70, 110)):

@@ -116,10 +116,10 @@ def richardson_lucy(
     background : float
         Even light in the picture's units that was added after the blur; it is taken off the result.
     tv_weight : float
-        Weight of total variation (Dey 2006), from 0 to about 0.05; 0.002 to 0.01 is usual.
+        Weight of total variation (Dey 2006), from 0 to about 0.05; 0.001 to 0.02 is usual.
     stop : float or "discrepancy", optional
-        Stop where the residual's standard deviation has come down to this noise level in the picture's units, or to
-        the estimated one.
+        Stop where the residual's standard deviation, under a Hann window over the frame, has come down to this noise
+        level in the picture's units, or to the estimated one.
     mask : array of bool, optional
         True where a pixel counts; NaN pixels never do.
     channel_axis : int, None or "auto"

@@ -75,7 +75,8 @@ def deblur(
     image : ndarray or torch.Tensor
         NumPy: (H, W); (H, W, C) with C up to 4, where the 2nd of 2 and the 4th of 4 channels is alpha and is kept as
         it is; (D, H, W) with a 3-D PSF. Torch: (H, W), (C, H, W), (N, C, H, W), and with a depth before H for a 3-D
-        PSF. uint8, uint16, or floating point in any range (values outside 0 to 1 are kept).
+        PSF. uint8, uint16, or floating point in any range (values outside 0 to 1 are kept). Computed in float32,
+        float64 tensors in float64; each picture of a batch is judged alone.
     psf : Psf, array or str
         What blurred the picture; see `imgrestore.Psf`. Words as in `Psf.parse`. It is scaled to sum 1.
     method : {"auto", "wiener", "rl", "tv", "hyperlaplacian"}
