@@ -11,7 +11,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 READY := $(VENV)/.imgrestore-dependencies
 BUILT := $(VENV)/.imgrestore-built
-NATIVE := setup.py $(wildcard csrc/*.cpp csrc/*.h csrc/*/*.cpp csrc/*/*.h)
+NATIVE := setup.py $(wildcard csrc/*.cpp csrc/*/*.cpp csrc/*/*.h csrc/*/*/*.cpp csrc/*/*/*.h)
 
 # Idle threads of torch would otherwise spin and take the cores from the ones that work.
 export OMP_WAIT_POLICY ?= PASSIVE

@@ -42,7 +42,7 @@ def native() -> dict:
     flags = ["-O2", "-std=c++17", "-fvisibility=hidden", "-Wno-ignored-attributes", TARGET]
     extension = CppExtension(
         "imgrestore._C",
-        sorted(glob("csrc/*.cpp") + glob("csrc/cpu/*.cpp")),
+        sorted(glob("csrc/*.cpp") + glob("csrc/cpu/**/*.cpp", recursive=True)),
         depends=sorted(glob("csrc/**/*.h", recursive=True)),
         extra_compile_args={"cxx": flags},
         py_limited_api=True,

@@ -1,11 +1,12 @@
-// Opens a translation unit that is compiled for one instruction set: include it first, then kernels.h. A target pragma
-// needs no flags of its own for each file, so that any build system can compile these files like all others. Kernel code
-// must not use lambdas (clang's pragma misses them) or templates of the standard library (the linker would share them).
+// Opens a translation unit that is compiled for one instruction set: include baseline.h, avx2.h or avx512.h, then the
+// kernels of a group. A target pragma needs no flags of its own for each file, so that any build system can compile these
+// files like all others. Kernel code must not use lambdas (clang's pragma misses them) or templates of the standard library
+// (the linker would share them).
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "isa.h"
+#include "../isa.h"
 
 #if IMGR_X86 && defined(IMGR_TARGET)
 #define IMGR_PRAGMA(x) _Pragma(#x)

@@ -1,8 +1,4 @@
 #define IMGR_ISA avx512
 #define IMGR_VECTOR_BYTES 64
 #define IMGR_TARGET "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"
-#include "isa_begin.h"
-#if IMGR_X86
-#include "kernels.h"
-IMGR_ISA_END
-#endif
+#include "begin.h"

@@ -1,0 +1,5 @@
+#include "avx2.h"
+#if IMGR_X86
+#include "kernels_fft.h"
+IMGR_ISA_END
+#endif

@@ -1,0 +1,5 @@
+#include "avx512.h"
+#if IMGR_X86
+#include "kernels_fft.h"
+IMGR_ISA_END
+#endif

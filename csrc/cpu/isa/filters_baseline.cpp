@@ -1,0 +1,3 @@
+#include "baseline.h"
+#include "kernels_filters.h"
+IMGR_ISA_END

@@ -1,0 +1,2 @@
+// Kernels of the transforms, compiled once for each instruction set within a namespace of its own.
+#include "../fft_filter_kernel.h"
