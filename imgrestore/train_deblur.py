@@ -8,11 +8,11 @@ import torch
 from torch.nn import functional as F
 
 from imgrestore.classical.admm import outlier_level, sparse_gradients, sparse_weight
-from imgrestore.classical.operator import BlurOperator, fast_size
 from imgrestore.data import PSF_SIZE, BlurBatch, Pictures, blur_batch, psf_pool, read_pack, split
 from imgrestore.degrade import blur
 from imgrestore.losses import LOSSES
 from imgrestore.nets.deep_wiener import DeepWiener
+from imgrestore.ops.blur_operator import BlurOperator, fast_size
 
 if TYPE_CHECKING:
     from imgrestore.train import Options

@@ -174,7 +174,7 @@ def test_bad_options(words):
 def test_choices_are_those_of_the_library():
     from typing import get_args
 
-    from imgrestore.classical.operator import Boundary
+    from imgrestore.ops.blur_operator import Boundary
     from imgrestore.tasks.deblur import Method
 
     assert [m.value for m in deblur.MethodName] == list(get_args(Method))

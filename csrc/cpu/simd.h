@@ -1,17 +1,13 @@
 #pragma once
 
 #include "../math/host_device.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 // A vector of IMGR_VECTOR_BYTES by the compiler's vector extension; arithmetic on it is written with plain operators.
 namespace imgrestore {
 namespace IMGR_ISA {
-
-#define IMGR_STRINGIZE_(x) #x
-#if defined(__clang__)
-#define IMGR_UNROLL _Pragma("unroll")
-#else
-#define IMGR_UNROLL _Pragma("GCC unroll 16")
-#endif
 
 template <class S>
 struct Simd;
@@ -93,6 +89,20 @@ struct Vec {
   // t[i][j] <-> t[j][i]
   static IMGR_HD void transpose(V* t) { exchange_all<1>(t); }
 };
+
+// Lane by lane, correctly rounded.
+#if !defined(__x86_64__)
+IMGR_HD Vec<float>::V square_root(Vec<float>::V v) {
+  for (int i = 0; i < Vec<float>::L; ++i) v[i] = __builtin_sqrtf(v[i]);
+  return v;
+}
+#elif IMGR_VECTOR_BYTES == 64
+IMGR_HD Vec<float>::V square_root(Vec<float>::V v) { return (Vec<float>::V)_mm512_maskz_sqrt_ps((__mmask16)-1, (__m512)v); }
+#elif IMGR_VECTOR_BYTES == 32
+IMGR_HD Vec<float>::V square_root(Vec<float>::V v) { return (Vec<float>::V)_mm256_sqrt_ps((__m256)v); }
+#else
+IMGR_HD Vec<float>::V square_root(Vec<float>::V v) { return (Vec<float>::V)_mm_sqrt_ps((__m128)v); }
+#endif
 
 }  // namespace IMGR_ISA
 }  // namespace imgrestore

@@ -2,7 +2,7 @@
 
 #include "host_device.h"
 
-// Forward DFTs of 2, 3, 4, 5 and 8 points in place. T is what a value is held in (a float, or a SIMD vector in which each
+// Forward DFTs of 2, 3, 4, 5, 6, 8, 10 and 12 points in place. T is what a value is held in (a float, or a SIMD vector in which each
 // lane is another transform), S the scalar. The inverse DFT is the same function with the two arrays exchanged.
 namespace imgrestore {
 
@@ -102,6 +102,55 @@ struct Butterfly<8, S, T> {
     re[0] = e0r, im[0] = e0i, re[2] = e1r, im[2] = e1i, re[4] = e2r, im[4] = e2i, re[6] = e3r, im[6] = e3i;
     re[1] = o0r, im[1] = o0i, re[3] = o1r, im[3] = o1i, re[5] = o2r, im[5] = o2i, re[7] = o3r, im[7] = o3i;
   }
+};
+
+// The multiple of Q below P Q that is 1 modulo P.
+template <int P, int Q>
+constexpr int coprime_unit() {
+  int u = Q;
+  while (u % P != 1) u += Q;
+  return u;
+}
+
+// R = P Q with P and Q coprime needs no twiddles in between (Good 1958): point Q p + P q goes to place (p, q) of a P x Q
+// grid, and frequency k is found at (k mod P, k mod Q).
+template <int P, int Q, class S, class T>
+IMGR_HD void dft_coprime(T* re, T* im) {
+  constexpr int R = P * Q, UP = coprime_unit<P, Q>(), UQ = coprime_unit<Q, P>();
+  T gr[R], gi[R];
+  IMGR_UNROLL
+  for (int p = 0; p < P; ++p) {
+    T ar[Q], ai[Q];
+    IMGR_UNROLL
+    for (int q = 0; q < Q; ++q) ar[q] = re[(Q * p + P * q) % R], ai[q] = im[(Q * p + P * q) % R];
+    Butterfly<Q, S, T>::apply(ar, ai);
+    IMGR_UNROLL
+    for (int q = 0; q < Q; ++q) gr[p * Q + q] = ar[q], gi[p * Q + q] = ai[q];
+  }
+  IMGR_UNROLL
+  for (int q = 0; q < Q; ++q) {
+    T ar[P], ai[P];
+    IMGR_UNROLL
+    for (int p = 0; p < P; ++p) ar[p] = gr[p * Q + q], ai[p] = gi[p * Q + q];
+    Butterfly<P, S, T>::apply(ar, ai);
+    IMGR_UNROLL
+    for (int p = 0; p < P; ++p) re[(UP * p + UQ * q) % R] = ar[p], im[(UP * p + UQ * q) % R] = ai[p];
+  }
+}
+
+template <class S, class T>
+struct Butterfly<6, S, T> {
+  static IMGR_HD void apply(T* re, T* im) { dft_coprime<2, 3, S, T>(re, im); }
+};
+
+template <class S, class T>
+struct Butterfly<10, S, T> {
+  static IMGR_HD void apply(T* re, T* im) { dft_coprime<2, 5, S, T>(re, im); }
+};
+
+template <class S, class T>
+struct Butterfly<12, S, T> {
+  static IMGR_HD void apply(T* re, T* im) { dft_coprime<4, 3, S, T>(re, im); }
 };
 
 // (re + i im) times (wr + i wi)

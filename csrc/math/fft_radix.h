@@ -10,25 +10,39 @@ namespace imgrestore {
 
 constexpr int kMaxStages = 40;
 
-// Splits n = 2^a 3^b 5^c into radices 8, 5, 4, 3, 2, largest first so that sub-transforms are soon small enough for the
-// first cache. Returns how many, or -1 where another prime divides n.
+// Splits n = 2^a 3^b 5^c into radices, largest first so that sub-transforms are soon small enough for the first cache:
+// those with the least sum of costs, where every stage costs a pass over the data besides its arithmetic. Returns how many,
+// or -1 where another prime divides n.
 IMGR_HD int fft_radices(int64_t n, int* radix) {
-  if (n < 1) return -1;
-  int twos = 0, threes = 0, fives = 0;
-  for (; n % 2 == 0; n /= 2) ++twos;
-  for (; n % 3 == 0; n /= 3) ++threes;
-  for (; n % 5 == 0; n /= 5) ++fives;
-  if (n != 1) return -1;
-  // Two stages of 4 in place of 8 and 2.
-  int fours = twos % 3 == 2 ? 1 : (twos % 3 == 1 && twos >= 4 ? 2 : 0);
-  const int eights = (twos - 2 * fours) / 3;
-  const int lone = twos - 2 * fours - 3 * eights;
-  int count = 0;
-  for (int i = 0; i < eights; ++i) radix[count++] = 8;
-  for (int i = 0; i < fives; ++i) radix[count++] = 5;
-  for (int i = 0; i < fours; ++i) radix[count++] = 4;
-  for (int i = 0; i < threes; ++i) radix[count++] = 3;
-  for (int i = 0; i < lone; ++i) radix[count++] = 2;
+  constexpr int kinds = 8, most = 32;
+  const int radices[kinds] = {12, 10, 8, 6, 5, 4, 3, 2};
+  const int cost[kinds] = {22, 21, 17, 16, 15, 13, 12, 11};
+  int64_t size[most + 1];
+  int best[most], trial[most], depth = 0, best_cost = 0, trial_cost = 0, count = -1;
+  int kind = 0;
+  size[0] = n < 1 ? 7 : n;
+  // Depth first over all ways of writing n as a product of falling radices.
+  for (;;) {
+    if (size[depth] == 1 && (count < 0 || trial_cost < best_cost)) {
+      best_cost = trial_cost;
+      count = depth;
+      for (int i = 0; i < depth; ++i) best[i] = trial[i];
+    }
+    while (kind < kinds && (depth == most || size[depth] % radices[kind] != 0)) ++kind;
+    if (kind < kinds && size[depth] > 1 && (count < 0 || trial_cost + cost[kind] < best_cost)) {
+      trial[depth] = kind;
+      trial_cost += cost[kind];
+      size[depth + 1] = size[depth] / radices[kind];
+      ++depth;
+      continue;
+    }
+    if (depth == 0) break;
+    --depth;
+    kind = trial[depth];
+    trial_cost -= cost[kind];
+    ++kind;
+  }
+  for (int i = 0; i < count; ++i) radix[i] = radices[best[i]];
   return count;
 }
 

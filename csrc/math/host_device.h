@@ -9,3 +9,10 @@
 #else
 #define IMGR_HD inline
 #endif
+
+// Before a loop over a local array of values: it has to vanish, or the array goes to memory.
+#if defined(__CUDACC__) || defined(__clang__)
+#define IMGR_UNROLL _Pragma("unroll")
+#else
+#define IMGR_UNROLL _Pragma("GCC unroll 16")
+#endif

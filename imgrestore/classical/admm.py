@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from imgrestore.classical.operator import BlurOperator
+from imgrestore.ops.blur_operator import BlurOperator
 
 __all__ = [
     "DATA_PENALTY",

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from imgrestore.classical.operator import BlurOperator, Boundary, as_psf
 from imgrestore.classical.spectrum import noise_beyond_blur
+from imgrestore.ops.blur_operator import BlurOperator, Boundary, as_psf
 from imgrestore.pixels import ChannelAxis, Planes, not_negative, to_mask, to_planes
 from imgrestore.psf import Psf
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from imgrestore import ops
 from imgrestore.classical.admm import Prior, sparse_planes
 from imgrestore.classical.case import prepare
-from imgrestore.classical.likelihood import richardson_lucy_planes
 from imgrestore.classical.noise import estimate_noise
-from imgrestore.classical.operator import Boundary
 from imgrestore.classical.quadratic import quadratic
 from imgrestore.classical.spectrum import estimate_balance
+from imgrestore.ops.blur_operator import Boundary
 from imgrestore.pixels import ChannelAxis, not_negative
 
 __all__ = ["estimate_noise", "hyper_laplacian", "richardson_lucy", "total_variation", "wiener"]
@@ -158,7 +158,7 @@ def richardson_lucy(
         raise ValueError(f"stop is {stop!r}; expected 'discrepancy', a noise level or None")
     case = prepare(image, psf, boundary, mask, channel_axis)
     sigma = None if stop is None else case.sigma(None if isinstance(stop, str) else stop, "stop")
-    scene, _ = richardson_lucy_planes(
+    scene, _ = ops.richardson_lucy(
         case.planes.data,
         case.blur,
         int(num_iter),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from imgrestore.classical.admm import DATA_PENALTY, data_step, filled
-from imgrestore.classical.operator import BlurOperator
+from imgrestore.ops.blur_operator import BlurOperator
 
 __all__ = ["quadratic"]
 

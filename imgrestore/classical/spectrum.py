@@ -6,7 +6,7 @@ import torch
 
 from imgrestore.classical.admm import filled, span_of
 from imgrestore.classical.noise import noise_of_planes
-from imgrestore.classical.operator import BlurOperator
+from imgrestore.ops.blur_operator import BlurOperator
 
 __all__ = ["estimate_balance", "noise_beyond_blur", "taper", "tapered_power"]
 

@@ -1,5 +1,16 @@
 """The ops: each a public function, a pure-torch twin, and a native kernel where the library is loaded."""
 
+from imgrestore.ops.blur_operator import BlurOperator
+from imgrestore.ops.fft_convolve import fft_convolve, fft_convolve_reference
 from imgrestore.ops.fft_filter import fft_filter, fft_filter_reference
+from imgrestore.ops.richardson_lucy import richardson_lucy, richardson_lucy_reference
 
-__all__ = ["fft_filter", "fft_filter_reference"]
+__all__ = [
+    "BlurOperator",
+    "fft_convolve",
+    "fft_convolve_reference",
+    "fft_filter",
+    "fft_filter_reference",
+    "richardson_lucy",
+    "richardson_lucy_reference",
+]

@@ -9,12 +9,12 @@ from typing import Any, Literal, get_args
 
 import torch
 
+from imgrestore import ops
 from imgrestore.classical.admm import sparse_planes
 from imgrestore.classical.case import Case, prepare
-from imgrestore.classical.likelihood import richardson_lucy_planes
-from imgrestore.classical.operator import BlurOperator, Boundary
 from imgrestore.classical.quadratic import quadratic
 from imgrestore.classical.spectrum import estimate_balance
+from imgrestore.ops.blur_operator import BlurOperator, Boundary
 from imgrestore.pixels import ChannelAxis, saturated_pixels
 from imgrestore.psf import Psf
 from imgrestore.tasks.deblur_net import refine as refine_scene
@@ -249,7 +249,7 @@ class _Fit:
             return quadratic(data, blur, balance, valid=self.valid, saturated=self.saturated)
         if method == "rl":
             background: torch.Tensor | float = 0.0 if self.sky is None else self.sky
-            scene, _ = richardson_lucy_planes(
+            scene, _ = ops.richardson_lucy(
                 data,
                 blur,
                 RICHARDSON_LUCY_STEPS,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from imgrestore.classical.admm import Solution, span_of, sparse_planes
-from imgrestore.classical.operator import BlurOperator
 from imgrestore.nets.weights import WeightsError, load
+from imgrestore.ops.blur_operator import BlurOperator
 
 __all__ = ["Refined", "refine"]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import ndimage, signal
 
 from imgrestore import Psf
-from imgrestore.classical.operator import BlurOperator, as_psf, fast_size
+from imgrestore.ops.blur_operator import BlurOperator, as_psf, fast_size
 
 BOUNDARIES = ["unknown", "zero", "reflect", "periodic"]
 # frame, PSF's shape, centre

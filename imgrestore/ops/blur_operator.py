@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from imgrestore.ops import fft_filter
+from imgrestore.ops.fft_filter import fft_filter
 from imgrestore.psf import Psf
 
 __all__ = ["BlurOperator", "Boundary", "as_psf", "fast_size"]
@@ -60,6 +60,12 @@ class BlurOperator:
     ----------
     domain : tuple of int
         Size of the periodic domain.
+    psf, kernel : Psf or torch.Tensor, and torch.Tensor
+        The PSF as given, and its values.
+    centre : tuple of int
+        The place in it that stands for no shift.
+    reach : tuple of int
+        Size of what the frame sees, from `before` the frame on.
     otf : torch.Tensor
         The PSF's half spectrum on the domain; broadcasts over (N, C, *space). `otf_adjoint` is its conjugate.
     """
@@ -80,12 +86,14 @@ class BlurOperator:
         if any(k > n for k, n in zip(support, frame, strict=True)):
             raise ValueError(f"psf is larger than the picture: {support} against {frame} pixels")
         self.frame, self.boundary, self.space = frame, boundary, space
+        self.psf, self.kernel, self.centre = psf, values, centre
         # y[i] needs x[i + centre - j] for every j of the support: this many pixels before and after the frame.
         self.before = tuple(k - 1 - c for k, c in zip(support, centre, strict=True))
         if boundary == "periodic":
-            self.before, self.domain = (0,) * space, frame
+            self.before, self.domain, self.reach = (0,) * space, frame, frame
         else:
-            self.domain = tuple(fast_size(n + k - 1) for n, k in zip(frame, support, strict=True))
+            self.reach = tuple(n + k - 1 for n, k in zip(frame, support, strict=True))
+            self.domain = tuple(map(fast_size, self.reach))
         self.window = tuple(slice(b, b + n) for b, n in zip(self.before, frame, strict=True))
         self.otf = _otf(values, centre, self.domain)
         self.otf_adjoint = self.otf.conj().resolve_conj()
@@ -182,19 +190,27 @@ class BlurOperator:
 
     @property
     def scene_shape(self) -> tuple[int, ...]:
-        """The domain where the outside is unknown, else the frame."""
-        return self.domain if self.boundary == "unknown" else self.frame
+        """All that the frame sees where the outside is unknown, else the frame."""
+        return self.reach if self.boundary == "unknown" else self.frame
 
     def to_domain(self, scene: torch.Tensor) -> torch.Tensor:
         """Scene to domain."""
         if self.boundary == "zero":
             return self.pad(scene)
+        if self.boundary == "unknown":
+            sides: list[int] = []
+            for n, d in zip(self.reach[::-1], self.domain[::-1], strict=True):
+                sides += [0, d - n]
+            return torch.nn.functional.pad(scene, sides)
         return self.extend(scene) if self.boundary == "reflect" else scene
 
     def from_domain(self, domain: torch.Tensor) -> torch.Tensor:
         """Adjoint of `to_domain`."""
         if self.boundary == "zero":
             return self.crop(domain)
+        if self.boundary == "unknown":
+            seen: tuple[Any, ...] = (..., *(slice(n) for n in self.reach))
+            return domain[seen]
         return self.fold(domain) if self.boundary == "reflect" else domain
 
     def project(self, domain: torch.Tensor) -> torch.Tensor:

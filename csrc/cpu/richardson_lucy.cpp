@@ -1,0 +1,339 @@
+#include "richardson_lucy.h"
+
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "../math/richardson_lucy.h"
+#include "fft_convolve.h"
+#include "overlap_save_response.h"
+#include "scratch.h"
+
+namespace imgrestore {
+namespace {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using torch::stable::parallel_for;
+typedef std::optional<Tensor> Maybe;
+typedef std::vector<int64_t> Sizes;
+
+constexpr int64_t kBand = 32;  // rows in a unit of the pointwise passes
+
+// Columns of `planes`, one row of doubles for each picture.
+enum Column { kFactor, kBackground, kTiny, kLight, kSigma, kActive, kColumns };
+
+const RichardsonLucyKernels& kernels() { return IMGR_KERNELS(richardson_lucy_f32); }
+
+int64_t product(const int64_t* size) { return size[0] * size[1] * size[2]; }
+
+// What is to be done in an iteration, phase by phase; a unit is two boxes, or a band of rows.
+struct Plan {
+  OverlapSavePlan blur, adjoint;
+  int64_t pictures, frame[3], scene[3], spread[3];
+  bool damped, fold;
+  int64_t units[4];  // damping, blur, adjoint, fold
+
+  int64_t bands() const { return (scene[0] * scene[1] + kBand - 1) / kBand; }
+  int64_t per_iteration() const { return units[0] + units[1] + units[2] + units[3]; }
+};
+
+Plan make_plan(const Sizes& observed, const Sizes& kernel, int64_t outside, bool unknown, bool damped) {
+  STD_TORCH_CHECK(observed.size() == 4 && kernel.size() == 3, "richardson_lucy: sizes must be (P, d, h, w) and (d, h, w)");
+  STD_TORCH_CHECK(outside >= 0 && outside <= 2, "richardson_lucy: outside must be 0, 1 or 2");
+  Plan p;
+  p.pictures = observed[0];
+  p.damped = damped;
+  p.fold = outside == int(Outside::kReflect);
+  for (int axis = 0; axis < 3; ++axis) {
+    STD_TORCH_CHECK(observed[axis + 1] > 0 && kernel[axis] > 0, "richardson_lucy: sizes must be positive");
+    p.frame[axis] = observed[axis + 1];
+    p.spread[axis] = p.frame[axis] + kernel[axis] - 1;
+    p.scene[axis] = unknown ? p.spread[axis] : p.frame[axis];
+  }
+  p.blur = overlap_save_plan(p.frame, kernel.data(), p.pictures);
+  p.adjoint = overlap_save_plan(p.fold ? p.spread : p.scene, kernel.data(), p.pictures);
+  p.units[0] = damped ? p.pictures * p.bands() : 0;
+  p.units[1] = (p.pictures * overlap_save_boxes(p.blur.grid) + 1) / 2;
+  p.units[2] = (p.pictures * overlap_save_boxes(p.adjoint.grid) + 1) / 2;
+  p.units[3] = p.fold ? p.pictures * p.bands() : 0;
+  return p;
+}
+
+int64_t richardson_lucy_units(Sizes observed, Sizes kernel, int64_t outside, bool unknown, bool damped) {
+  return make_plan(observed, kernel, outside, unknown, damped).per_iteration();
+}
+
+void check(const Tensor& t, int64_t size, const char* name) {
+  int64_t count = 1;
+  for (int64_t d = 0; d < t.dim(); ++d) count *= t.size(d);
+  STD_TORCH_CHECK(t.is_contiguous() && t.scalar_type() == ScalarType::Float && count == size, "richardson_lucy: ", name,
+                  " must be contiguous float32 of ", size, " values");
+}
+const float* reader(const Maybe& t, int64_t size, const char* name) {
+  if (!t) return nullptr;
+  check(*t, size, name);
+  return static_cast<const float*>(t->const_data_ptr());
+}
+float* writer(const Maybe& t, int64_t size, const char* name) {
+  if (!t) return nullptr;
+  check(*t, size, name);
+  return static_cast<float*>(t->mutable_data_ptr());
+}
+
+// The state of a call: pointers into the tensors, and what runs on them.
+struct Run {
+  Plan plan;
+  RichardsonLucyTask task;
+  std::vector<RichardsonLucyPlane> planes;
+  float *scene, *previous, *spread;
+  double *columns, *sums;
+  int64_t share_step;
+  bool watched;
+
+  double& at(int64_t picture, Column c) const { return columns[picture * kColumns + c]; }
+
+  // Scene and previous one change places after every accelerated step.
+  void begin_iteration(int64_t iteration) {
+    const int64_t points = product(plan.scene);
+    for (int64_t i = 0; i < plan.pictures; ++i) {
+      RichardsonLucyPlane& p = planes[i];
+      const bool odd = previous && iteration % 2;
+      p.scene = (odd ? previous : scene) + i * points;
+      p.previous = previous ? (odd ? scene : previous) + i * points : nullptr;
+      p.factor = float(at(i, kFactor));
+      p.active = at(i, kActive) != 0;
+    }
+  }
+
+  template <class F>
+  void pairs(const OverlapSavePlan& cut, int64_t begin, int64_t end, F kernel) {
+    const int64_t boxes = overlap_save_boxes(cut.grid), all = plan.pictures * boxes;
+    const int lanes = kernels().lanes;
+    parallel_for(begin, end, 1, [&](int64_t from, int64_t to) {
+      const Scratch tile(sizeof(float) * fft_tile_size(cut.tile, lanes));
+      const Scratch lines(sizeof(float) * fft_tile_lines(cut.tile, lanes));
+      for (int64_t unit = from; unit < to; ++unit) {
+        const RichardsonLucyPlane* own[2];
+        OverlapSaveBox box[2];
+        double* partial[2];
+        int parts = 0;
+        for (int64_t i = 2 * unit; i < std::min(2 * unit + 2, all); ++i) {
+          partial[parts] = sums + 2 * i;
+          partial[parts][0] = partial[parts][1] = 0;
+          own[parts] = &planes[i / boxes];
+          if (!own[parts]->active) continue;
+          box[parts++] = overlap_save_box(cut.grid, i % boxes);
+        }
+        if (parts) kernel(own, box, parts, partial, tile.as<float>(), lines.as<float>());
+      }
+    });
+  }
+
+  template <class F>
+  void bands(int64_t begin, int64_t end, F kernel) {
+    const int64_t bands = plan.bands(), rows = plan.scene[0] * plan.scene[1];
+    parallel_for(begin, end, 1, [&](int64_t from, int64_t to) {
+      const Scratch scratch(sizeof(float) * richardson_lucy_rows(plan.scene[2]));
+      for (int64_t unit = from; unit < to; ++unit) {
+        const int64_t picture = unit / bands, first = unit % bands * kBand;
+        if (planes[picture].active) kernel(picture, first, std::min(first + kBand, rows), unit, scratch.as<float>());
+      }
+    });
+  }
+
+  void work(int phase, int64_t begin, int64_t end) {
+    const RichardsonLucyKernels& k = kernels();
+    if (phase == 0) {
+      bands(begin, end, [&](int64_t picture, int64_t first, int64_t last, int64_t, float* rows) {
+        k.damp(task, planes[picture], first, last, rows);
+      });
+    } else if (phase == 1) {
+      pairs(plan.blur, begin, end, [&](auto... arguments) { k.blur(task, arguments...); });
+    } else if (phase == 2 && plan.fold) {
+      pairs(plan.adjoint, begin, end, [&](auto... arguments) { spread_ratio(arguments...); });
+    } else if (phase == 2) {
+      pairs(plan.adjoint, begin, end, [&](auto... arguments) { k.adjoint(task, arguments...); });
+    } else {
+      bands(begin, end, [&](int64_t picture, int64_t first, int64_t last, int64_t unit, float* rows) {
+        double* partial = sums + 2 * unit;
+        partial[0] = partial[1] = 0;
+        k.fold(task, planes[picture], spread + picture * product(plan.spread), first, last, partial, rows);
+      });
+    }
+  }
+
+  void spread_ratio(const RichardsonLucyPlane* const* own, const OverlapSaveBox* box, int parts, double* const*, float* tile,
+                    float* lines) {
+    OverlapSaveInput in[2];
+    float* out[2];
+    for (int i = 0; i < parts; ++i) {
+      in[i] = {own[i]->ratio, nullptr, 0};
+      out[i] = spread + (own[i] - planes.data()) * product(plan.spread);
+    }
+    IMGR_KERNELS(fft_convolve_f32).boxes(task.adjoint, in, box, parts, out, tile, lines);
+  }
+
+  // The sums of a phase over the parts of a picture, always in the same order.
+  double sum(int64_t picture, int64_t parts, int which) const {
+    double total = 0;
+    for (int64_t i = 0; i < parts; ++i) total += sums[2 * (picture * parts + i) + which];
+    return total;
+  }
+
+  // Pictures whose residual has come down to the noise are left as they are: at the estimate that was blurred.
+  void end_phase(int phase, int64_t iteration) {
+    if (phase == 1 && watched && iteration > 0) {
+      for (int64_t i = 0; i < plan.pictures; ++i) {
+        const double level = sum(i, overlap_save_boxes(plan.blur.grid), 0), sigma = at(i, kSigma);
+        if (planes[i].active && level <= sigma * sigma) freeze(i);
+      }
+    }
+    if (phase == (plan.fold ? 3 : 2) && previous) {
+      const int64_t parts = plan.fold ? plan.bands() : overlap_save_boxes(plan.adjoint.grid);
+      for (int64_t i = 0; i < plan.pictures; ++i) {
+        if (!planes[i].active) continue;
+        const double agree = sum(i, parts, 0), size = sum(i, parts, 1);
+        const double factor = agree / std::max(size, 1e-300);
+        at(i, kFactor) = factor > 0 ? std::min(factor, 1.0) : 0.0;
+      }
+    }
+  }
+
+  // In both places, so that it is found whatever the number of steps.
+  void freeze(int64_t picture) {
+    RichardsonLucyPlane& p = planes[picture];
+    if (p.previous) {
+      for (int64_t i = 0; i < product(plan.scene); ++i) {
+        p.scene[i] = p.previous[i] = rl_ahead(p.scene[i], p.previous[i], p.factor);
+      }
+    }
+    at(picture, kActive) = 0;
+    p.active = false;
+  }
+
+  bool any_active() const {
+    for (const RichardsonLucyPlane& p : planes) {
+      if (p.active) return true;
+    }
+    return false;
+  }
+
+  // The number of iterations that are complete after unit `end`.
+  int64_t go(int64_t begin, int64_t end) {
+    const int64_t length = plan.per_iteration();
+    for (int64_t iteration = begin / length; iteration * length < end; ++iteration) {
+      begin_iteration(iteration);
+      int64_t start = iteration * length;
+      for (int phase = 0; phase < 4; start += plan.units[phase++]) {
+        const int64_t from = std::max(begin, start) - start, to = std::min(end, start + plan.units[phase]) - start;
+        if (from >= to) continue;
+        work(phase, from, to);
+        if (to == plan.units[phase]) end_phase(phase, iteration);
+        if (!any_active()) return iteration;
+      }
+    }
+    return end / length;
+  }
+};
+
+int64_t richardson_lucy_run(const Tensor& observed, Maybe status, Tensor scene, Maybe previous, Maybe change, Tensor ratio,
+                            Maybe damped, Maybe spread, Maybe inverse_share, Maybe window, const Tensor& kernel_in,
+                            Tensor planes, Tensor sums, Sizes before, int64_t outside, bool unknown, double tv_weight,
+                            int64_t begin, int64_t end) {
+  STD_TORCH_CHECK(observed.dim() == 4 && kernel_in.dim() == 3 && before.size() == 3 && begin >= 0,
+                  "richardson_lucy: observed must be (P, d, h, w), kernel (d, h, w)");
+  const Tensor values = torch::stable::contiguous(kernel_in);
+  const Sizes kernel = {values.size(0), values.size(1), values.size(2)};
+  const float* psf = reader(values, product(kernel.data()), "kernel");
+  Run run;
+  run.plan = make_plan({observed.size(0), observed.size(1), observed.size(2), observed.size(3)}, kernel, outside, unknown,
+                       damped.has_value());
+  const Plan& plan = run.plan;
+  const int64_t n = plan.pictures, in = product(plan.frame), out = product(plan.scene);
+  RichardsonLucyPlane p = {};
+  p.observed = reader(observed, n * in, "observed");
+  p.status = reader(status, n * in, "status");
+  p.ratio = writer(ratio, n * in, "ratio");
+  p.damped = writer(damped, n * out, "damped");
+  p.change = writer(change, n * out, "change");
+  run.scene = writer(scene, n * out, "scene");
+  run.previous = writer(previous, n * out, "previous");
+  run.spread = writer(spread, n * product(plan.spread), "spread");
+  STD_TORCH_CHECK(!plan.fold || run.spread, "richardson_lucy: boundary reflect needs spread");
+  STD_TORCH_CHECK(!run.previous == !p.change, "richardson_lucy: previous and change go together");
+  RichardsonLucyTask& task = run.task;
+  task = {};
+  if (inverse_share) {
+    STD_TORCH_CHECK(inverse_share->dim() == 4 && (inverse_share->size(0) == 1 || inverse_share->size(0) == n),
+                    "richardson_lucy: inverse_share must be (1 or P, d, h, w)");
+    for (int axis = 0; axis < 2; ++axis) {
+      task.share[axis] = inverse_share->size(axis + 1);
+      STD_TORCH_CHECK(task.share[axis] == plan.scene[axis] || (task.share[axis] % 2 && task.share[axis] < plan.scene[axis]),
+                      "richardson_lucy: inverse_share must have the scene's rows, or an odd number of fewer");
+    }
+  }
+  const int64_t share_points = task.share[0] * task.share[1] * plan.scene[2];
+  run.share_step = inverse_share && inverse_share->size(0) > 1 ? share_points : 0;
+  const float* share = reader(inverse_share, run.share_step ? n * share_points : share_points, "inverse_share");
+  const float* weights = reader(window, plan.frame[0] + plan.frame[1] + plan.frame[2], "window");
+  STD_TORCH_CHECK(planes.is_contiguous() && planes.scalar_type() == ScalarType::Double && planes.dim() == 2 &&
+                      planes.size(0) == n && planes.size(1) == kColumns,
+                  "richardson_lucy: planes must be float64 of (P, ", int64_t(kColumns), ")");
+  STD_TORCH_CHECK(sums.is_contiguous() && sums.scalar_type() == ScalarType::Double && sums.dim() == 1 &&
+                      sums.size(0) >= 4 * plan.per_iteration(),
+                  "richardson_lucy: sums must be float64 and 4 for each unit");
+  run.columns = static_cast<double*>(planes.mutable_data_ptr());
+  run.sums = static_cast<double*>(sums.mutable_data_ptr());
+  run.watched = weights != nullptr;
+
+  const auto response = overlap_save_response(plan.blur, psf, kernel.data(), false);
+  const auto turned = overlap_save_response(plan.adjoint, psf, kernel.data(), true);
+  task.blur = {plan.blur.tile, response.get(), plan.blur.grid, {}, {}, Outside(int(outside))};
+  task.adjoint = {plan.adjoint.tile, turned.get(), plan.adjoint.grid, {}, {},
+                  outside == int(Outside::kWrap) ? Outside::kWrap : Outside::kZero};
+  for (int axis = 0; axis < 3; ++axis) {
+    task.blur.input[axis] = task.scene[axis] = plan.scene[axis];
+    task.adjoint.input[axis] = task.frame[axis] = plan.frame[axis];
+    task.before[axis] = before[axis];
+    task.spread[axis] = plan.spread[axis];
+    task.blur.shift[axis] = unknown ? 0 : -before[axis];
+    // Of the turned kernel, whose centre lies `before` points from its beginning.
+    task.adjoint.shift[axis] = unknown || plan.fold ? 1 - kernel[axis] : before[axis] + 1 - kernel[axis];
+  }
+  if (weights) {
+    task.window[0] = weights;
+    task.window[1] = weights + plan.frame[0];
+    task.window[2] = task.window[1] + plan.frame[1];
+  }
+  task.tv_weight = float(tv_weight);
+  task.fold = plan.fold;
+  for (int64_t i = 0; i < n; ++i) {
+    RichardsonLucyPlane own = p;
+    own.observed += i * in;
+    if (own.status) own.status += i * in;
+    own.ratio += i * in;
+    if (own.damped) own.damped += i * out;
+    if (own.change) own.change += i * out;
+    own.inverse_share = share ? share + i * run.share_step : nullptr;
+    own.background = float(run.at(i, kBackground));
+    own.tiny = float(run.at(i, kTiny));
+    own.light = float(run.at(i, kLight));
+    run.planes.push_back(own);
+  }
+  return n ? run.go(begin, end) : 0;
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(imgrestore, CompositeExplicitAutograd, m) {
+  m.impl("richardson_lucy_units", TORCH_BOX(&richardson_lucy_units));
+}
+STABLE_TORCH_LIBRARY_IMPL(imgrestore, CPU, m) { m.impl("richardson_lucy_run", TORCH_BOX(&richardson_lucy_run)); }
+
+}  // namespace imgrestore
