@@ -11,6 +11,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 READY := $(VENV)/.imgrestore-dependencies
 BUILT := $(VENV)/.imgrestore-built
+PEERS := $(VENV)/.imgrestore-peers
+BENCH := build/benchmarks
 NATIVE := setup.py $(wildcard csrc/*.cpp csrc/*/*.cpp csrc/*/*.h csrc/*/*/*.cpp csrc/*/*/*.h)
 
 # Idle threads of torch would otherwise spin and take the cores from the ones that work.
@@ -57,8 +59,18 @@ test: lint  ## What CI runs: lint, then pytest.
 docs: $(BUILT)  ## Build the documentation, warnings are errors.
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
-bench: $(BUILT)  ## Run the benchmarks.
-	$(BIN)/python -m pytest benchmarks --benchmark-only || [ $$? -eq 5 ]
+# The packages of the extra alone: to install the extra as such would build the native code again.
+$(PEERS): $(READY)
+	$(BIN)/python -c 'import tomllib; t = tomllib.load(open("pyproject.toml", "rb")); \
+	  print(*t["project"]["optional-dependencies"]["bench"], sep="\n")' | $(PIP) -r /dev/stdin
+	@touch $@
+
+bench: $(BUILT) $(PEERS)  ## Measure imgrestore beside other libraries, about 12 minutes; writes docs/benchmarks.md.
+	rm -f $(BENCH)/*.json
+	$(BIN)/python -m pytest benchmarks --results $(BENCH)/with-peers.json
+	$(BIN)/python -m pytest benchmarks --ours --results $(BENCH)/alone.json
+	IMGRESTORE_ISA=avx2 $(BIN)/python -m pytest benchmarks --ours --results $(BENCH)/avx2.json
+	$(BIN)/python -m benchmarks.report
 
 wheel: $(BUILT)  ## Build a wheel into dist/.
 	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --no-build-isolation -w dist .
