@@ -1,7 +1,12 @@
 // The schema of every native op: the catalogue on one page.
 #include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <vector>
 
 #include "cpu/isa.h"
+#include "cpu/large_pages.h"
 
 STABLE_TORCH_LIBRARY(imgrestore, m) {
   // irfft(rfft(image) * response) over the last two dimensions, both of the form 2^a 3^b 5^c
@@ -18,8 +23,21 @@ STABLE_TORCH_LIBRARY(imgrestore, m) {
         "Tensor? window, Tensor kernel, Tensor(g!) planes, Tensor(h!) sums, int[] before, "
         "int outside, bool unknown, float tv_weight, int begin, int end) -> int");
 
+  // A float32 tensor on the CPU, not filled, in large pages where the system gives them
+  m.def("large_empty(int[] size) -> Tensor");
+
   // For build_info(): 0 the instruction set in use, 1 a mask of those compiled, 2 a mask of those the processor has
   m.def("isa(int what) -> int");
+
+  // (x - mean) / sqrt(variance + eps) * weight + bias over the channels of each pixel of x (N, C, H, W)
+  m.def("channel_norm(Tensor x, Tensor weight, Tensor bias, float eps) -> Tensor");
+  // 3x3 depthwise convolution of x (N, 2C, H, W) with zero padding; then the first half times the second
+  m.def("depthwise_gate(Tensor x, Tensor weight, Tensor bias) -> Tensor");
+  // x + scale * project(depthwise_gate(expand(channel_norm(x)))) with 1x1 convolutions; no norm where it is None
+  m.def(
+      "gated_block(Tensor x, Tensor? norm_weight, Tensor? norm_bias, Tensor expand_weight, Tensor expand_bias, "
+      "Tensor depthwise_weight, Tensor depthwise_bias, Tensor project_weight, Tensor project_bias, Tensor scale, "
+      "float eps) -> Tensor");
 }
 
 namespace {
@@ -29,6 +47,15 @@ int64_t isa(int64_t what) {
   return what == 1 ? imgrestore::isa_compiled() : imgrestore::isa_supported();
 }
 
+torch::stable::Tensor large_empty(std::vector<int64_t> size) {
+  torch::stable::Tensor t = torch::stable::empty(size, torch::headeronly::ScalarType::Float);
+  imgrestore::use_large_pages(t.const_data_ptr(), size_t(t.numel()) * sizeof(float));
+  return t;
+}
+
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(imgrestore, CompositeExplicitAutograd, m) { m.impl("isa", TORCH_BOX(&isa)); }
+STABLE_TORCH_LIBRARY_IMPL(imgrestore, CompositeExplicitAutograd, m) {
+  m.impl("isa", TORCH_BOX(&isa));
+  m.impl("large_empty", TORCH_BOX(&large_empty));
+}

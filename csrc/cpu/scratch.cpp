@@ -4,6 +4,8 @@
 #include <mutex>
 #include <new>
 
+#include "large_pages.h"
+
 namespace imgrestore {
 namespace {
 
@@ -37,6 +39,7 @@ Scratch::Scratch(size_t bytes) : data_(nullptr), bytes_(bytes ? bytes : 64) {
     }
   }
   data_ = ::operator new(bytes_, kAlign);
+  use_large_pages(data_, bytes_);
 }
 
 Scratch::~Scratch() {

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from imgrestore import _native, ops
+
 Depthwise = Literal["conv", "shift"]
 
 
@@ -31,11 +33,8 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise planes (N, C, H, W)."""
-        # Autocast would widen the whole tensor to float32 here; the kernel accumulates in float32 by itself.
-        with torch.autocast(x.device.type, enabled=False):
-            last = x.permute(0, 2, 3, 1)
-            weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
-            return F.layer_norm(last, (x.shape[1],), weight, bias, self.eps).permute(0, 3, 1, 2)
+        norm = ops.channel_norm if _may_fuse(x, self) else ops.channel_norm_reference
+        return norm(x, self.weight, self.bias, self.eps)
 
 
 class DepthwiseConv(nn.Module):
@@ -102,6 +101,23 @@ class GatedBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map planes (N, C, H, W) to planes of the same shape and dtype."""
+        if _may_fuse(x, self):
+            norm = self.norm if isinstance(self.norm, ChannelNorm) else None
+            assert self.expand.bias is not None
+            assert self.project.bias is not None
+            return ops.gated_block(
+                x,
+                norm.weight if norm else None,
+                norm.bias if norm else None,
+                self.expand.weight,
+                self.expand.bias,
+                self.depthwise.weight,
+                self.depthwise.bias,
+                self.project.weight,
+                self.project.bias,
+                self.scale,
+                norm.eps if norm else 0.0,
+            )
         a, b = self.depthwise(self.expand(self.norm(x))).chunk(2, dim=1)
         return x + self.project(a * b) * self.scale.to(x.dtype)
 
@@ -183,6 +199,18 @@ class UNet(nn.Module):
             h = decoder(F.pixel_shuffle(up(h), 2) + skips.pop())
         with torch.autocast(x.device.type, enabled=False):
             return F.pixel_shuffle(self.head(h.float()), 2), h
+
+
+def _may_fuse(x: torch.Tensor, module: nn.Module) -> bool:
+    """Whether a module may run on its native op: nobody asks for a gradient, and there is one for `x`.
+
+    With gradients torch is faster: it keeps what the op would compute again.
+    """
+    if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16) or not _native.takes(x):
+        return False
+    if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in module.parameters())):
+        return False
+    return _native.available()
 
 
 def set_depthwise(net: nn.Module, mode: Depthwise) -> None:

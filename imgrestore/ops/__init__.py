@@ -1,16 +1,25 @@
 """The ops: each a public function, a pure-torch twin, and a native kernel where the library is loaded."""
 
 from imgrestore.ops.blur_operator import BlurOperator
+from imgrestore.ops.channel_norm import channel_norm, channel_norm_reference
+from imgrestore.ops.depthwise_gate import depthwise_gate, depthwise_gate_reference
 from imgrestore.ops.fft_convolve import fft_convolve, fft_convolve_reference
 from imgrestore.ops.fft_filter import fft_filter, fft_filter_reference
+from imgrestore.ops.gated_block import gated_block, gated_block_reference
 from imgrestore.ops.richardson_lucy import richardson_lucy, richardson_lucy_reference
 
 __all__ = [
     "BlurOperator",
+    "channel_norm",
+    "channel_norm_reference",
+    "depthwise_gate",
+    "depthwise_gate_reference",
     "fft_convolve",
     "fft_convolve_reference",
     "fft_filter",
     "fft_filter_reference",
+    "gated_block",
+    "gated_block_reference",
     "richardson_lucy",
     "richardson_lucy_reference",
 ]

@@ -318,14 +318,15 @@ def _run(
     kernel = blur.kernel.detach().reshape(size)
     before = [k - 1 - c for k, c in zip(size, (0,) * (3 - blur.space) + tuple(blur.centre), strict=True)]
     light = begin.light.reshape(pictures)
-    scene = light.reshape(-1, 1, 1, 1).expand(-1, *scene_shape).contiguous()
-    previous = scene.clone() if accelerate else None
-    change = torch.zeros_like(scene) if accelerate else None
-    ratio = torch.empty((pictures, *frame))
+    empty = torch.ops.imgrestore.large_empty
+    scene = empty([pictures, *scene_shape]).copy_(light.reshape(-1, 1, 1, 1))
+    previous = empty(list(scene.shape)).copy_(scene) if accelerate else None
+    change = empty(list(scene.shape)).zero_() if accelerate else None
+    ratio = empty([pictures, *frame])
     outside, unknown = OUTSIDE[blur.boundary], blur.boundary == "unknown"
     spread = None
     if blur.boundary == "reflect":
-        spread = torch.empty((pictures, *(n + k - 1 for n, k in zip(frame, size, strict=True))))
+        spread = empty([pictures, *(n + k - 1 for n, k in zip(frame, size, strict=True))])
     share = begin.inverse_share
     if share is not None:
         if share.shape[:2].numel() > 1:
@@ -358,7 +359,7 @@ def _run(
         previous,
         change,
         ratio,
-        torch.empty_like(scene) if tv_weight else None,
+        empty(list(scene.shape)) if tv_weight else None,
         spread,
         share,
         window,
