@@ -13,13 +13,13 @@
 #include "fft_convolve.h"
 #include "overlap_save_response.h"
 #include "scratch.h"
+#include "team.h"
 
 namespace imgrestore {
 namespace {
 
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
-using torch::stable::parallel_for;
 typedef std::optional<Tensor> Maybe;
 typedef std::vector<int64_t> Sizes;
 
@@ -111,56 +111,63 @@ struct Run {
     }
   }
 
-  template <class F>
-  void pairs(const OverlapSavePlan& cut, int64_t begin, int64_t end, F kernel) {
-    const int64_t boxes = overlap_save_boxes(cut.grid), all = plan.pictures * boxes;
+  // Working memory of a thread, taken when it is first needed.
+  struct Worker {
+    std::optional<Scratch> tile, lines, rows;
+
+    static float* sized(std::optional<Scratch>& memory, int64_t scalars) {
+      if (!memory) memory.emplace(sizeof(float) * scalars);
+      return memory->as<float>();
+    }
+  };
+
+  int64_t scratch(int64_t (*size)(const FftTile&, int)) const {
     const int lanes = kernels().lanes;
-    parallel_for(begin, end, 1, [&](int64_t from, int64_t to) {
-      const Scratch tile(sizeof(float) * fft_tile_size(cut.tile, lanes));
-      const Scratch lines(sizeof(float) * fft_tile_lines(cut.tile, lanes));
-      for (int64_t unit = from; unit < to; ++unit) {
-        const RichardsonLucyPlane* own[2];
-        OverlapSaveBox box[2];
-        double* partial[2];
-        int parts = 0;
-        for (int64_t i = 2 * unit; i < std::min(2 * unit + 2, all); ++i) {
-          partial[parts] = sums + 2 * i;
-          partial[parts][0] = partial[parts][1] = 0;
-          own[parts] = &planes[i / boxes];
-          if (!own[parts]->active) continue;
-          box[parts++] = overlap_save_box(cut.grid, i % boxes);
-        }
-        if (parts) kernel(own, box, parts, partial, tile.as<float>(), lines.as<float>());
-      }
-    });
+    return std::max(size(plan.blur.tile, lanes), size(plan.adjoint.tile, lanes));
   }
 
   template <class F>
-  void bands(int64_t begin, int64_t end, F kernel) {
-    const int64_t bands = plan.bands(), rows = plan.scene[0] * plan.scene[1];
-    parallel_for(begin, end, 1, [&](int64_t from, int64_t to) {
-      const Scratch scratch(sizeof(float) * richardson_lucy_rows(plan.scene[2]));
-      for (int64_t unit = from; unit < to; ++unit) {
-        const int64_t picture = unit / bands, first = unit % bands * kBand;
-        if (planes[picture].active) kernel(picture, first, std::min(first + kBand, rows), unit, scratch.as<float>());
-      }
-    });
+  void pair(Worker& worker, const OverlapSavePlan& cut, int64_t unit, F kernel) {
+    const int64_t boxes = overlap_save_boxes(cut.grid), all = plan.pictures * boxes;
+    const RichardsonLucyPlane* own[2];
+    OverlapSaveBox box[2];
+    double* partial[2];
+    int parts = 0;
+    for (int64_t i = 2 * unit; i < std::min(2 * unit + 2, all); ++i) {
+      partial[parts] = sums + 2 * i;
+      partial[parts][0] = partial[parts][1] = 0;
+      own[parts] = &planes[i / boxes];
+      if (!own[parts]->active) continue;
+      box[parts++] = overlap_save_box(cut.grid, i % boxes);
+    }
+    if (!parts) return;
+    float* tile = Worker::sized(worker.tile, scratch(fft_tile_size));
+    kernel(own, box, parts, partial, tile, Worker::sized(worker.lines, scratch(fft_tile_lines)));
   }
 
-  void work(int phase, int64_t begin, int64_t end) {
+  template <class F>
+  void band(Worker& worker, int64_t unit, F kernel) {
+    const int64_t bands = plan.bands(), rows = plan.scene[0] * plan.scene[1];
+    const int64_t picture = unit / bands, first = unit % bands * kBand;
+    if (!planes[picture].active) return;
+    float* memory = Worker::sized(worker.rows, richardson_lucy_rows(plan.scene[2]));
+    kernel(picture, first, std::min(first + kBand, rows), memory);
+  }
+
+  void work(Worker& worker, int phase, int64_t unit) {
     const RichardsonLucyKernels& k = kernels();
     if (phase == 0) {
-      bands(begin, end, [&](int64_t picture, int64_t first, int64_t last, int64_t, float* rows) {
+      band(worker, unit, [&](int64_t picture, int64_t first, int64_t last, float* rows) {
         k.damp(task, planes[picture], first, last, rows);
       });
     } else if (phase == 1) {
-      pairs(plan.blur, begin, end, [&](auto... arguments) { k.blur(task, arguments...); });
+      pair(worker, plan.blur, unit, [&](auto... arguments) { k.blur(task, arguments...); });
     } else if (phase == 2 && plan.fold) {
-      pairs(plan.adjoint, begin, end, [&](auto... arguments) { spread_ratio(arguments...); });
+      pair(worker, plan.adjoint, unit, [&](auto... arguments) { spread_ratio(arguments...); });
     } else if (phase == 2) {
-      pairs(plan.adjoint, begin, end, [&](auto... arguments) { k.adjoint(task, arguments...); });
+      pair(worker, plan.adjoint, unit, [&](auto... arguments) { k.adjoint(task, arguments...); });
     } else {
-      bands(begin, end, [&](int64_t picture, int64_t first, int64_t last, int64_t unit, float* rows) {
+      band(worker, unit, [&](int64_t picture, int64_t first, int64_t last, float* rows) {
         double* partial = sums + 2 * unit;
         partial[0] = partial[1] = 0;
         k.fold(task, planes[picture], spread + picture * product(plan.spread), first, last, partial, rows);
@@ -224,21 +231,44 @@ struct Run {
     return false;
   }
 
-  // The number of iterations that are complete after unit `end`.
+  struct Segment {
+    int phase;
+    int64_t iteration, from, to;
+  };
+
+  // Units begin ... end - 1; the number of iterations that are complete then.
   int64_t go(int64_t begin, int64_t end) {
     const int64_t length = plan.per_iteration();
+    std::vector<Segment> segments;
+    std::vector<int64_t> counts;
     for (int64_t iteration = begin / length; iteration * length < end; ++iteration) {
-      begin_iteration(iteration);
       int64_t start = iteration * length;
       for (int phase = 0; phase < 4; start += plan.units[phase++]) {
         const int64_t from = std::max(begin, start) - start, to = std::min(end, start + plan.units[phase]) - start;
         if (from >= to) continue;
-        work(phase, from, to);
-        if (to == plan.units[phase]) end_phase(phase, iteration);
-        if (!any_active()) return iteration;
+        segments.push_back({phase, iteration, from, to});
+        counts.push_back(to - from);
       }
     }
-    return end / length;
+    int64_t done = end / length;
+    begin_iteration(begin / length);
+    Team team(counts);
+    team.run<Worker>(
+        std::min<int64_t>(torch::stable::get_num_threads(), *std::max_element(counts.begin(), counts.end())),
+        [&](Worker& worker, size_t s, int64_t unit) { work(worker, segments[s].phase, segments[s].from + unit); },
+        [&](size_t s) {
+          const Segment& segment = segments[s];
+          if (segment.to == plan.units[segment.phase]) end_phase(segment.phase, segment.iteration);
+          if (!any_active()) {
+            done = segment.iteration;
+            return false;
+          }
+          if (s + 1 < segments.size() && segments[s + 1].iteration != segment.iteration) {
+            begin_iteration(segments[s + 1].iteration);
+          }
+          return true;
+        });
+    return done;
   }
 };
 
@@ -326,7 +356,7 @@ int64_t richardson_lucy_run(const Tensor& observed, Maybe status, Tensor scene, 
     own.light = float(run.at(i, kLight));
     run.planes.push_back(own);
   }
-  return n ? run.go(begin, end) : 0;
+  return n && begin < end ? run.go(begin, end) : 0;
 }
 
 }  // namespace
