@@ -25,6 +25,12 @@ STABLE_TORCH_LIBRARY(imgrestore, m) {
 
   // A float32 tensor on the CPU, not filled, in large pages where the system gives them
   m.def("large_empty(int[] size) -> Tensor");
+  // Steps of the alternating direction method for a scene with sparse gradients; the state changes in place
+  m.def(
+      "sparse_steps(Tensor(a!) scene, Tensor(b!) blurred, Tensor(c!) dual_gradient, Tensor(d!) dual_data, "
+      "Tensor(e!)? dual_bound, Tensor(f!)? known, Tensor(g!) work, Tensor observed, Tensor otf, Tensor levels, int top, "
+      "int left, int first, int steps, int reweigh_every, bool hyper_laplacian, bool dark_outside, float data_penalty, "
+      "float bound_penalty, float stiffness, float chroma_weight) -> ()");
 
   // For build_info(): 0 the instruction set in use, 1 a mask of those compiled, 2 a mask of those the processor has
   m.def("isa(int what) -> int");

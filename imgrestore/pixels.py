@@ -252,7 +252,10 @@ def not_negative(value: Any, name: str, *, below: float = math.inf, note: str = 
 
 def _unit(planes: torch.Tensor, good: torch.Tensor) -> float:
     """1, or for very large and very small values the power of two below the largest."""
-    largest = float(planes.abs()[good].amax()) if bool(good.any()) else 1.0
+    import torch
+
+    least, most = torch.where(good, planes, 0.0).aminmax()
+    largest = max(-float(least), float(most)) if bool(good.any()) else 1.0
     if largest == 0 or SMALLEST < largest < LARGEST:
         return 1.0
     return float(2.0 ** math.floor(math.log2(largest)))

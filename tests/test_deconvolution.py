@@ -10,7 +10,7 @@ from scipy import ndimage, signal
 from skimage import restoration
 
 from imgrestore import Psf
-from imgrestore.classical import hyper_laplacian, richardson_lucy, total_variation, wiener
+from imgrestore.classical import admm, hyper_laplacian, richardson_lucy, total_variation, wiener
 from imgrestore.classical.admm import filled, sparse_gradients
 from imgrestore.ops.blur_operator import BlurOperator
 
@@ -502,6 +502,42 @@ def test_gradients_past_holes_and_flat_ground_are_finite(method):
     assert image.grad.isfinite().all()
     assert psf.grad.isfinite().all()
     assert image.grad[5, 6] != 0
+
+
+# Progress and native code
+
+
+@pytest.mark.parametrize("method", SPARSE, ids=lambda m: m.__name__)
+@pytest.mark.parametrize("channels", [1, 5])
+def test_progress_goes_up_to_one(method, channels):
+    seen = []
+    method(np.random.default_rng(0).random((20, 21, channels)), "disk:1.5", progress=seen.append, channel_axis=-1)
+    assert seen == sorted(set(seen))
+    assert seen[-1] == 1.0
+    assert all(0 < part <= 1 for part in seen)
+
+
+@pytest.mark.parametrize("method", SPARSE, ids=lambda m: m.__name__)
+def test_progress_of_a_large_picture_is_told_between_calls(method, monkeypatch):
+    monkeypatch.setattr(admm, "VALUES_AT_ONCE", 1)
+    seen = []
+    method(np.random.default_rng(0).random((20, 21), np.float32), "disk:1.5", num_iter=4, progress=seen.append)
+    assert seen == [0.25, 0.5, 0.75, 1.0]
+
+
+@pytest.mark.parametrize("method", SPARSE, ids=lambda m: m.__name__)
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_float32_pictures_are_restored_as_float64_ones(photographs, method, boundary):
+    sharp, observed = observe(photographs["man"], Psf.disk(2), 60)
+    colour = np.stack([observed, observed[::-1], 1 - observed], axis=-1)
+    mask = np.random.default_rng(0).random(sharp.shape) > 0.05
+    for picture in (observed, colour):
+        one, other = (
+            method(picture.astype(kind), "disk:2", boundary=boundary, noise=0.01, mask=mask, num_iter=10)
+            for kind in (np.float32, np.float64)
+        )
+        assert np.abs(one - other).max() < (1e-4 if method is total_variation else 0.1)
+        assert np.sqrt(np.mean((one - other) ** 2)) < (1e-5 if method is total_variation else 1e-3)
 
 
 # Bad settings

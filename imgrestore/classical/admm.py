@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
-from imgrestore.ops.blur_operator import BlurOperator
+from imgrestore.ops import BlurOperator, SparseProblem, SparseState, sparse_steps
+from imgrestore.ops.sparse_steps import Prior
 
 __all__ = [
     "DATA_PENALTY",
@@ -22,11 +22,8 @@ __all__ = [
     "sparse_weight",
 ]
 
-Prior = Literal["tv", "hyper_laplacian"]
-
 # weight = STRENGTH * sigma ** 1.5 for a range of 1, found on photographs at noise levels from 0.3 to 3 %.
 STRENGTH = {"tv": 0.7, "hyper_laplacian": 0.7}
-EXPONENT = {"tv": 1.0, "hyper_laplacian": 2 / 3}
 # Chroma edges are weaker than those of luma and sit at the same places.
 CHROMA_WEIGHT = 3.0
 DATA_PENALTY = 0.1
@@ -39,9 +36,8 @@ REWEIGH_EVERY = 4
 LEAST_SPAN = 1e-4
 FILL_STEPS = 50
 TINY = 1e-20
-
-# Rows: luma, and two differences, orthonormal; so the noise stays white and the data term the same.
-OPPONENT = ((3**-0.5, 3**-0.5, 3**-0.5), (2**-0.5, 0.0, -(2**-0.5)), (6**-0.5, -2 * 6**-0.5, 6**-0.5))
+# Values times steps of a native call: about 0.2 s, after which an interrupt is heard and progress is told.
+VALUES_AT_ONCE = 40_000_000
 
 
 @dataclass(frozen=True)
@@ -64,6 +60,7 @@ def sparse_planes(
     saturated: torch.Tensor | None = None,
     lower: torch.Tensor | None = None,
     robust: bool = True,
+    progress: Callable[[float], None] | None = None,
 ) -> Solution:
     """Run `sparse_gradients` on planes of any range and number of channels.
 
@@ -74,7 +71,7 @@ def sparse_planes(
     blur : BlurOperator
     sigma : torch.Tensor, broadcasts over (N, C, 1, ...)
         Standard deviation of the noise.
-    prior, num_iter, valid, saturated
+    prior, num_iter, valid, saturated, progress
         As in `sparse_gradients`.
     weight : float, optional
         For total variation in the units of `data`, for the hyper-Laplacian for a range of 1; from the noise by default.
@@ -101,13 +98,14 @@ def sparse_planes(
             saturated=None if saturated is None else _single(saturated),
             lower=None if lower is None else _single(lower.expand(batch, channels, *lower.shape[2:])),
             robust=robust,
+            progress=progress,
         )
         shape = (batch, channels, *blur.domain)
         return Solution(found.scene.reshape(shape), found.blurred.reshape(shape))
     span, offset = span_of(data, valid)
     if blur.boundary == "zero":
         offset = torch.zeros_like(offset)  # dark outside means 0 in the units of the data
-    unit = (data - offset) / span
+    unit = (data - offset).div_(span)
     level = sigma.expand(batch, channels, *sigma.shape[2:]).mean(dim=1, keepdim=True) / span
     if weight is None:
         strength = sparse_weight(level, prior)
@@ -123,8 +121,9 @@ def sparse_planes(
         saturated=saturated,
         lower=None if lower is None else (lower - offset) / span,
         outlier=outlier_level(level) if robust else None,
+        progress=progress,
     )
-    return Solution(found.scene * span + offset, found.blurred * span + offset)
+    return Solution(torch.addcmul(offset, found.scene, span), torch.addcmul(offset, found.blurred, span))
 
 
 def sparse_weight(sigma: torch.Tensor, prior: Prior = "tv") -> torch.Tensor:
@@ -148,6 +147,7 @@ def sparse_gradients(
     saturated: torch.Tensor | None = None,
     lower: torch.Tensor | None = None,
     outlier: torch.Tensor | None = None,
+    progress: Callable[[float], None] | None = None,
 ) -> Solution:
     """Find the scene with sparse gradients that explains a blurred picture.
 
@@ -172,6 +172,8 @@ def sparse_gradients(
         The scene is nowhere darker than this (within what the iteration has reached).
     outlier : torch.Tensor that broadcasts over (N, C, 1, ...), optional
         Residuals beyond this level count less and less: glare, clipped streaks, moving things.
+    progress : callable, optional
+        Called with the part that is done, up to 1.
 
     Returns
     -------
@@ -179,74 +181,54 @@ def sparse_gradients(
 
     References
     ----------
-    Almeida & Figueiredo, "Deconvolving images with unknown boundaries using the alternating direction method of
-    multipliers" (2013). Krishnan & Fergus, "Fast image deconvolution using hyper-Laplacian priors" (2009). Blomgren &
-    Chan, "Color TV: total variation methods for restoration of vector-valued images" (1998). Cho, Wang & Lee,
-    "Handling outliers in non-blind image deconvolution" (2011).
+    As in `imgrestore.ops.sparse_steps`.
     """
-    colour = _Colour(observed)
-    fit_data = data_step(observed, blur, valid, saturated, colour)
-    tied = lower is not None or blur.boundary in ("zero", "reflect")
-    stiffness = GRADIENT_PENALTY[prior]
-    penalty = stiffness * weight
-    power = blur.otf.abs().square()
-    denominator = DATA_PENALTY * power + penalty * colour.weight**2 * blur.gradient_power(observed)
-    tie = TIE_PENALTY * penalty if tied else torch.full_like(penalty, 1e-9)
-    denominator = denominator + tie
-
-    scene = blur.extend(colour.split(filled(observed, valid)))
-    blurred = blur.spread(scene)
-    gradient = [colour.weight * g for g in _gradient(scene, blur.space)]
-    dual_data, dual_tie = torch.zeros_like(scene), torch.zeros_like(scene)
-    dual_gradient = [torch.zeros_like(g) for g in gradient]
-    for step in range(num_iter):
-        if outlier is not None and step and step % REWEIGH_EVERY == 0:
-            trust = _trust(colour.join(blur.crop(blurred)) - observed, outlier)
-            fit_data = data_step(observed, blur, trust if valid is None else trust * valid, saturated, colour)
-        wanted = blurred + dual_data
-        data = fit_data(wanted)
-        dual_data = wanted - data
-
-        steep = [g + d for g, d in zip(gradient, dual_gradient, strict=True)]
-        keep = _shrinkage(steep, 1 / stiffness, EXPONENT[prior])
-        dual_gradient = [s - keep * s for s in steep]
-
-        right = _divergence(
-            [penalty * colour.weight * (keep * s - d) for s, d in zip(steep, dual_gradient, strict=True)]
-        )
-        if tied:
-            free = scene + dual_tie
-            held = blur.project(free)
-            if lower is not None:
-                held = colour.split(torch.maximum(colour.join(held), lower))
-            dual_tie = free - held
-            right = right + tie * (held - dual_tie)
-        spectrum = DATA_PENALTY * blur.otf_adjoint * blur.forward_fft(data - dual_data) + blur.forward_fft(right)
-        spectrum = spectrum / denominator
-        scene = blur.inverse_fft(spectrum)
-        blurred = blur.inverse_fft(spectrum * blur.otf)
-        gradient = [colour.weight * g for g in _gradient(scene, blur.space)]
-    if blur.boundary in ("zero", "reflect"):
-        scene = blur.project(scene)
-        blurred = blur.spread(scene)
-    return Solution(colour.join(scene), colour.join(blurred))
+    observed = observed.contiguous()
+    batch, channels = observed.shape[:2]
+    bounded = blur.boundary in ("zero", "reflect")
+    outside: str | Callable[[torch.Tensor], torch.Tensor] = "dark" if blur.boundary == "zero" else "free"
+    problem = SparseProblem(
+        observed,
+        blur.otf,
+        blur.before,
+        _levels(weight, (batch,), observed),
+        prior=prior,
+        stiffness=GRADIENT_PENALTY[prior],
+        known=_known(observed, valid, saturated),
+        lower=None if lower is None else _levels(lower, (batch, channels), observed),
+        outlier=None if outlier is None else _levels(outlier, (batch, channels), observed),
+        outside=blur.project if blur.boundary == "reflect" else outside,
+        data_penalty=DATA_PENALTY,
+        bound_penalty=TIE_PENALTY,
+        chroma_weight=CHROMA_WEIGHT,
+        reweigh_every=REWEIGH_EVERY,
+    )
+    scene = blur.extend(filled(observed, valid))
+    state = SparseState(scene, blur.spread(scene))
+    at_once = max(1, VALUES_AT_ONCE // scene.numel())
+    while state.step < num_iter:
+        state = sparse_steps(problem, state, min(at_once, num_iter - state.step))
+        if progress is not None:
+            progress(state.step / num_iter)
+    if bounded:
+        scene = blur.project(state.scene)
+        return Solution(scene, blur.spread(scene))
+    return Solution(state.scene, state.blurred)
 
 
-class _Colour:
-    """RGB as luma and chroma; any other number of channels as it is."""
+def _levels(values: torch.Tensor, shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
+    """One value for each picture, or for each of its channels."""
+    return values.to(like).expand(*shape, *(1,) * (like.ndim - len(shape))).reshape(shape)
 
-    def __init__(self, like: torch.Tensor) -> None:
-        self.matrix = like.new_tensor(OPPONENT) if like.shape[1] == 3 else None
-        weight = like.new_ones(like.shape[1])
-        if self.matrix is not None:
-            weight[1:] = CHROMA_WEIGHT
-        self.weight = weight.reshape(1, -1, *(1,) * (like.ndim - 2))
 
-    def split(self, planes: torch.Tensor) -> torch.Tensor:
-        return planes if self.matrix is None else torch.einsum("ij,nj...->ni...", self.matrix, planes)
-
-    def join(self, planes: torch.Tensor) -> torch.Tensor:
-        return planes if self.matrix is None else torch.einsum("ji,nj...->ni...", self.matrix, planes)
+def _known(
+    observed: torch.Tensor, valid: torch.Tensor | None, saturated: torch.Tensor | None
+) -> torch.Tensor | None:
+    """How much pixels count: 1, or 0 where they are not valid, or -1 where they are only lower bounds."""
+    if valid is None and saturated is None:
+        return None
+    known = torch.ones_like(observed) if valid is None else valid.to(observed.dtype)
+    return known if saturated is None else torch.where(saturated, -1.0, known)
 
 
 def data_step(
@@ -254,7 +236,6 @@ def data_step(
     blur: BlurOperator,
     valid: torch.Tensor | None,
     saturated: torch.Tensor | None = None,
-    colour: _Colour | None = None,
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """The step towards the data: from a blurred domain that is wanted to one that agrees with what was observed.
 
@@ -264,32 +245,24 @@ def data_step(
     blur : BlurOperator
     valid, saturated : torch.Tensor of bool, optional
         Pixels to fit, and pixels whose value is only a lower bound.
-    colour : _Colour, optional
-        The space of colours that the domain is in.
 
     Returns
     -------
     callable
         Planes (N, C, *domain) to planes of that shape.
     """
-    colour = colour or _Colour(observed[:, :1])
-    known = torch.ones_like(observed) if valid is None else valid.to(observed.dtype)
+    known = torch.ones_like(observed[:, :1]) if valid is None else valid.to(observed.dtype)
     if saturated is not None:
         known = known * (~saturated)
-    whole = valid is None and saturated is None
-    mask = blur.pad(known[:, :1] if whole else known)
-    given = blur.pad(known * (colour.split(observed) if whole else observed))
+    mask, given = blur.pad(known), blur.pad(known * observed)
     bound = None
     if saturated is not None:
         bound = blur.pad(torch.where(saturated, observed, -torch.inf)).nan_to_num(neginf=-1e30)
         bound = torch.where(blur.pad(saturated.to(observed.dtype)) > 0, bound, -1e30)
 
     def step(wanted: torch.Tensor) -> torch.Tensor:
-        values = wanted if whole else colour.join(wanted)
-        values = (given + DATA_PENALTY * values) / (mask + DATA_PENALTY)
-        if bound is not None:
-            values = torch.maximum(values, bound)
-        return values if whole else colour.split(values)
+        values = (given + DATA_PENALTY * wanted) / (mask + DATA_PENALTY)
+        return values if bound is None else torch.maximum(values, bound)
 
     return step
 
@@ -331,46 +304,31 @@ def _single(planes: torch.Tensor) -> torch.Tensor:
 def span_of(data: torch.Tensor, valid: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
     """Range and lower end of each picture, a few outliers at both ends left out: (N, 1, 1, ...)."""
     values = data.detach().reshape(data.shape[0], -1)
-    if valid is not None:
-        values = torch.where(valid.reshape(values.shape), values, torch.nan)
-    values = values[:, :: max(1, values.shape[1] // 1_000_000)]
-    low, high = (values.nanquantile(q, dim=1) for q in (TAILS, 1 - TAILS))
+    step = max(1, values.shape[1] // 1_000_000)
+    values = values[:, ::step]
+    good = None if valid is None else valid.reshape(data.shape[0], -1)[:, ::step]
+    darkest, low = _lower_end(values, good)
+    brightest, high = (-end for end in _lower_end(-values, good))
     # A few bright points on an even ground are no outliers.
-    least = LEAST_SPAN * (values.nan_to_num(-torch.inf).amax(dim=1) - values.nan_to_num(torch.inf).amin(dim=1))
+    least = LEAST_SPAN * (brightest - darkest)
     low, span = low.nan_to_num(0.0), torch.maximum(high - low, least).nan_to_num(0.0, neginf=0.0)
     shape = (-1,) + (1,) * (data.ndim - 1)
     return span.clamp_min(TINY).reshape(shape), low.reshape(shape)
 
 
-def _trust(residual: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-    """Cauchy's weights: near 1 within the level, falling off with the square beyond it."""
-    return 1 / (1 + (residual.detach() / level).square())
-
-
-def _gradient(scene: torch.Tensor, space: int) -> list[torch.Tensor]:
-    return [torch.roll(scene, -1, axis) - scene for axis in range(-space, 0)]
-
-
-def _divergence(parts: list[torch.Tensor]) -> torch.Tensor:
-    """Adjoint of `_gradient`."""
-    total = torch.zeros_like(parts[0])
-    for part, axis in zip(parts, range(-len(parts), 0), strict=True):
-        total = total + torch.roll(part, 1, axis) - part
-    return total
-
-
-def _shrinkage(parts: list[torch.Tensor], threshold: float, exponent: float) -> torch.Tensor:
-    """The factor by which the prior shortens gradients: argmin_k threshold * (k s)^p + (k s - s)^2 / 2."""
-    square = torch.stack([p.square().sum(dim=1, keepdim=True) for p in parts]).sum(dim=0)
-    length = square.clamp_min(1e-20).sqrt()
-    if exponent == 1.0:
-        return (1 - threshold / length).clamp_min(0)
-    # Generalised soft thresholding: a few fixed-point steps from above the point where zero wins (Zuo et al. 2013).
-    power = 1 / (2 - exponent)
-    dead = (2 * threshold * (1 - exponent)) ** power
-    dead += threshold * exponent * (2 * threshold * (1 - exponent)) ** (power * (exponent - 1))
-    safe = length.clamp_min(dead)
-    kept = safe
-    for _ in range(3):
-        kept = safe - threshold * exponent * kept ** (exponent - 1)
-    return torch.where(length > dead, kept / safe, torch.zeros_like(kept))
+def _lower_end(values: torch.Tensor, good: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The least of each row's good values, and the quantile TAILS: each (N,), NaN where there are none."""
+    if good is None:
+        count = torch.full(values.shape[:1], values.shape[1], device=values.device)
+    else:
+        count, values = good.sum(dim=1), torch.where(good, values, torch.inf)
+    place = TAILS * (count - 1).clamp_min(0).double()
+    floor = place.long()
+    # A few of the smallest values are found much sooner than all are sorted.
+    smallest = values.topk(min(int(floor.max()) + 2, values.shape[1]), dim=1, largest=False).values
+    below = smallest.gather(1, floor[:, None])[:, 0]
+    above = smallest.gather(1, (floor[:, None] + 1).clamp_max(smallest.shape[1] - 1))[:, 0]
+    part = (place - floor).to(values.dtype)
+    quantile = torch.where(part > 0, below + part * (above - below), below)
+    none = count == 0
+    return smallest[:, 0].masked_fill(none, torch.nan), quantile.masked_fill(none, torch.nan)

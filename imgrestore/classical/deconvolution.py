@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -181,6 +182,7 @@ def total_variation(
     num_iter: int = 30,
     mask: Any = None,
     channel_axis: ChannelAxis = "auto",
+    progress: Callable[[float], None] | None = None,
 ) -> Any:
     """Deblur with the smallest total variation: sharp edges, even surfaces.
 
@@ -202,6 +204,8 @@ def total_variation(
         True where a pixel counts; NaN pixels never do.
     channel_axis : int, None or "auto"
         As in scikit-image; see `imgrestore.deblur`.
+    progress : callable, optional
+        Called now and then with the part of the steps that is done, up to 1.
 
     Returns
     -------
@@ -225,7 +229,7 @@ def total_variation(
     >>> total_variation(np.eye(16, dtype=np.float32), "gaussian:1").dtype
     dtype('float32')
     """
-    return _sparse(image, psf, weight, boundary, noise, num_iter, mask, channel_axis, "tv")
+    return _sparse(image, psf, weight, boundary, noise, num_iter, mask, channel_axis, "tv", progress)
 
 
 def hyper_laplacian(
@@ -238,12 +242,13 @@ def hyper_laplacian(
     num_iter: int = 40,
     mask: Any = None,
     channel_axis: ChannelAxis = "auto",
+    progress: Callable[[float], None] | None = None,
 ) -> Any:
     """Deblur with gradients as sparse as those of photographs: their lengths to the power of 2/3.
 
     Parameters
     ----------
-    image, psf, weight, boundary, noise, num_iter, mask, channel_axis
+    image, psf, weight, boundary, noise, num_iter, mask, channel_axis, progress
         As in `total_variation`; `weight` is that of the sum of powers for a picture whose range is 1.
 
     Returns
@@ -268,7 +273,7 @@ def hyper_laplacian(
     >>> hyper_laplacian(np.eye(16), "gaussian:1").shape
     (16, 16)
     """
-    return _sparse(image, psf, weight, boundary, noise, num_iter, mask, channel_axis, "hyper_laplacian")
+    return _sparse(image, psf, weight, boundary, noise, num_iter, mask, channel_axis, "hyper_laplacian", progress)
 
 
 def _sparse(
@@ -281,6 +286,7 @@ def _sparse(
     mask: Any,
     channel_axis: ChannelAxis,
     prior: Prior,
+    progress: Callable[[float], None] | None,
 ) -> Any:
     if weight is not None:
         not_negative(weight, "weight")
@@ -296,5 +302,6 @@ def _sparse(
             weight=weight / case.planes.peak if weight is not None and prior == "tv" else weight,
             num_iter=num_iter,
             valid=case.valid,
+            progress=progress,
         ).scene
     )

@@ -7,9 +7,12 @@ from imgrestore.ops.fft_convolve import fft_convolve, fft_convolve_reference
 from imgrestore.ops.fft_filter import fft_filter, fft_filter_reference
 from imgrestore.ops.gated_block import gated_block, gated_block_reference
 from imgrestore.ops.richardson_lucy import richardson_lucy, richardson_lucy_reference
+from imgrestore.ops.sparse_steps import SparseProblem, SparseState, sparse_steps, sparse_steps_reference
 
 __all__ = [
     "BlurOperator",
+    "SparseProblem",
+    "SparseState",
     "channel_norm",
     "channel_norm_reference",
     "depthwise_gate",
@@ -22,4 +25,6 @@ __all__ = [
     "gated_block_reference",
     "richardson_lucy",
     "richardson_lucy_reference",
+    "sparse_steps",
+    "sparse_steps_reference",
 ]

@@ -2,3 +2,4 @@
 #include "../fft_filter_kernel.h"
 #include "../fft_convolve_kernel.h"
 #include "../richardson_lucy_kernel.h"
+#include "../sparse_steps_kernel.h"
