@@ -18,7 +18,12 @@ NATIVE := setup.py $(wildcard csrc/*.cpp csrc/*/*.cpp csrc/*/*.h csrc/*/*/*.cpp 
 # Idle threads of torch would otherwise spin and take the cores from the ones that work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help install demo test lint docs bench wheel clean distclean
+# The op tests on a library of its own that is checked as it runs. Python knows nothing of the sanitizers, so they have to
+# be loaded first, and what it never frees is no concern.
+SANITIZED := $(CURDIR)/build/sanitize
+OP_TESTS := $(patsubst imgrestore/ops/%.py,tests/test_%.py,$(filter-out %/__init__.py,$(wildcard imgrestore/ops/*.py)))
+
+.PHONY: help install demo test lint sanitize docs bench wheel clean distclean
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 12
@@ -55,6 +60,14 @@ lint: $(BUILT)  ## ruff and mypy.
 
 test: lint  ## What CI runs: lint, then pytest.
 	$(BIN)/python -m pytest
+
+sanitize: $(READY)  ## Run the op tests with the address and undefined-behaviour sanitizers.
+	IMGRESTORE_SANITIZE=1 IMGRESTORE_NATIVE=1 $(BIN)/python setup.py -q build_ext \
+	  --build-lib $(SANITIZED) --build-temp $(SANITIZED)/objects
+	@test -f $(SANITIZED)/imgrestore/_C.abi3.so || { echo "make: the sanitized library was not built" >&2; exit 1; }
+	LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:-g++} -print-file-name=libstdc++.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	  IMGRESTORE_NATIVE=1 IMGRESTORE_LIBRARY=$(SANITIZED)/imgrestore/_C.abi3.so $(BIN)/python -m pytest --capture=sys $(OP_TESTS)
 
 docs: $(BUILT)  ## Build the documentation, warnings are errors.
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -39,12 +39,17 @@ def native() -> dict:
             except (Exception, SystemExit) as error:
                 say(f"{type(error).__name__}: {error}")
 
-    flags = ["-O2", "-std=c++17", "-fvisibility=hidden", "-Wno-ignored-attributes", TARGET]
+    # `make sanitize`: a build that stops at the first access out of bounds, for the tests only
+    sanitized = os.environ.get("IMGRESTORE_SANITIZE") == "1"
+    sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if sanitized else []
+    flags = ["-O2", "-std=c++17", "-fvisibility=hidden", "-Wno-ignored-attributes", TARGET, *sanitize]
+    flags += ["-O1", "-g", "-fno-omit-frame-pointer"] if sanitized else []
     extension = CppExtension(
         "imgrestore._C",
         sorted(glob("csrc/*.cpp") + glob("csrc/cpu/**/*.cpp", recursive=True)),
         depends=sorted(glob("csrc/**/*.h", recursive=True)),
         extra_compile_args={"cxx": flags},
+        extra_link_args=sanitize,
         py_limited_api=True,
         optional=True,
     )

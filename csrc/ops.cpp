@@ -31,6 +31,11 @@ STABLE_TORCH_LIBRARY(imgrestore, m) {
       "Tensor(e!)? dual_bound, Tensor(f!)? known, Tensor(g!) work, Tensor observed, Tensor otf, Tensor levels, int top, "
       "int left, int first, int steps, int reweigh_every, bool hyper_laplacian, bool dark_outside, float data_penalty, "
       "float bound_penalty, float stiffness, float chroma_weight) -> ()");
+  // count iterations of total-variation denoising, of which done went before: the picture, the dual if it is to be kept, and
+  // of each picture the iterations made, the first energy and whether the stopping rule held
+  m.def(
+      "tv_denoise(Tensor image, Tensor? dual, float weight, int ndim, bool accelerate, int done, int count, float tol, "
+      "float first_energy, bool keep) -> (Tensor, Tensor, Tensor)");
 
   // For build_info(): 0 the instruction set in use, 1 a mask of those compiled, 2 a mask of those the processor has
   m.def("isa(int what) -> int");

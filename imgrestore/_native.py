@@ -1,7 +1,7 @@
 """The native library: found and loaded when an op is first used, and never a reason for an import to fail.
 
 ``IMGRESTORE_NATIVE=0`` in the environment turns it off, ``IMGRESTORE_ISA=baseline|avx2|avx512`` limits the instruction
-set. Both are read once, when the library is loaded.
+set, ``IMGRESTORE_LIBRARY=path`` takes another build of it. They are read once, when the library is loaded.
 """
 
 from __future__ import annotations
@@ -131,13 +131,18 @@ def build_info() -> dict[str, Any]:
 def _load() -> str:
     if os.environ.get("IMGRESTORE_NATIVE") == "0":
         raise RuntimeError("turned off by IMGRESTORE_NATIVE=0")
+    path = os.environ.get("IMGRESTORE_LIBRARY") or _find()
+    import torch
+
+    torch.ops.load_library(path)
+    return path
+
+
+def _find() -> str:
     folder = Path(__file__).parent
     libraries = sorted(p for p in folder.glob("_C.*") if p.suffix in (".so", ".pyd", ".dylib"))
     if not libraries:
         raise FileNotFoundError(f"no _C library in {folder}: it was installed without native code")
-    import torch
-
-    torch.ops.load_library(str(libraries[0]))
     return str(libraries[0])
 
 

@@ -59,6 +59,17 @@ def test_library_that_does_not_load_is_reported(tmp_path):
 
 
 @pytest.mark.skipif(not _native.available(), reason="no native library")
+def test_another_build_of_the_library(tmp_path):
+    other = tmp_path / Path(_native.build_info()["native"]["path"]).name
+    shutil.copy(_native.build_info()["native"]["path"], other)
+    info = json.loads(child(INFO, IMGRESTORE_LIBRARY=str(other), IMGRESTORE_NATIVE="1"))
+    assert info["native"] == {"loaded": True, "path": str(other), "reason": None}
+    info = json.loads(child(INFO, IMGRESTORE_LIBRARY=str(tmp_path / "none.so"), IMGRESTORE_NATIVE="1"))
+    assert info["native"]["loaded"] is False
+    assert "none.so" in info["native"]["reason"]
+
+
+@pytest.mark.skipif(not _native.available(), reason="no native library")
 class TestInstructionSets:
     def test_baseline_is_always_there(self):
         isa = _native.build_info()["isa"]

@@ -104,5 +104,30 @@ IMGR_HD Vec<float>::V square_root(Vec<float>::V v) { return (Vec<float>::V)_mm25
 IMGR_HD Vec<float>::V square_root(Vec<float>::V v) { return (Vec<float>::V)_mm_sqrt_ps((__m128)v); }
 #endif
 
+// About 1 / sqrt(v) and 1 / v, lane by lane: 12 good bits or more, which ones depends on the processor.
+IMGR_HD Vec<float>::V estimate_rsqrt(Vec<float>::V v) {
+#if defined(__x86_64__) && IMGR_VECTOR_BYTES == 64
+  return (Vec<float>::V)_mm512_maskz_rsqrt14_ps(0xffff, (__m512)v);
+#elif defined(__x86_64__) && IMGR_VECTOR_BYTES == 32
+  return (Vec<float>::V)_mm256_rsqrt_ps((__m256)v);
+#elif defined(__x86_64__)
+  return (Vec<float>::V)_mm_rsqrt_ps((__m128)v);
+#else
+  for (int i = 0; i < Vec<float>::L; ++i) v[i] = 1 / __builtin_sqrtf(v[i]);
+  return v;
+#endif
+}
+IMGR_HD Vec<float>::V estimate_reciprocal(Vec<float>::V v) {
+#if defined(__x86_64__) && IMGR_VECTOR_BYTES == 64
+  return (Vec<float>::V)_mm512_maskz_rcp14_ps(0xffff, (__m512)v);
+#elif defined(__x86_64__) && IMGR_VECTOR_BYTES == 32
+  return (Vec<float>::V)_mm256_rcp_ps((__m256)v);
+#elif defined(__x86_64__)
+  return (Vec<float>::V)_mm_rcp_ps((__m128)v);
+#else
+  return 1 / v;
+#endif
+}
+
 }  // namespace IMGR_ISA
 }  // namespace imgrestore

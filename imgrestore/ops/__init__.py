@@ -8,6 +8,7 @@ from imgrestore.ops.fft_filter import fft_filter, fft_filter_reference
 from imgrestore.ops.gated_block import gated_block, gated_block_reference
 from imgrestore.ops.richardson_lucy import richardson_lucy, richardson_lucy_reference
 from imgrestore.ops.sparse_steps import SparseProblem, SparseState, sparse_steps, sparse_steps_reference
+from imgrestore.ops.tv_denoise import tv_denoise, tv_denoise_reference
 
 __all__ = [
     "BlurOperator",
@@ -27,4 +28,6 @@ __all__ = [
     "richardson_lucy_reference",
     "sparse_steps",
     "sparse_steps_reference",
+    "tv_denoise",
+    "tv_denoise_reference",
 ]
