@@ -98,7 +98,7 @@ def test_inside_all_boundaries_are_the_valid_convolution(support, boundary):
 @pytest.mark.parametrize("support", [(3, 3), (4, 6)])
 def test_the_unknown_scene_is_seen_through_a_valid_convolution(support):
     psf, blur = operator((10, 11), support, "unknown")
-    scene = random(1, 1, *blur.domain)
+    scene = random(1, 1, *blur.scene_shape)
     whole = scene[0, 0, : 10 + support[0] - 1, : 11 + support[1] - 1].numpy()
     assert np.allclose(blur.apply(scene)[0, 0], signal.convolve(whole, psf.array, mode="valid"), atol=1e-12)
 

@@ -43,39 +43,33 @@ Tensor fft_convolve(const Tensor& image_in, const Tensor& kernel_in, std::vector
   }
   Tensor out = torch::stable::new_empty(image, {pictures, result[0], result[1], result[2]});
   if (pictures == 0) return out;
-  const OverlapSavePlan plan = overlap_save_plan(result.data(), size, own_kernels ? 1 : pictures);
+  const OverlapSavePlan plan = overlap_save_plan(result.data(), size);
   pass.tile = plan.tile;
   pass.grid = plan.grid;
   pass.outside = Outside(int(outside));
   const int64_t in_points = pass.input[0] * pass.input[1] * pass.input[2], out_points = result[0] * result[1] * result[2];
   const int64_t kernel_points = size[0] * size[1] * size[2];
-  const int64_t boxes = overlap_save_boxes(plan.grid), group = own_kernels ? boxes : pictures * boxes;
-  const int64_t pairs = (group + 1) / 2, groups = pictures * boxes / group;
+  const int64_t boxes = plan.boxes(), pairs = plan.pairs();
   const float* from = static_cast<const float*>(image.const_data_ptr());
   const float* kernels_at = static_cast<const float*>(kernel.const_data_ptr());
   float* to = static_cast<float*>(out.mutable_data_ptr());
   const FftConvolveKernels& run = IMGR_KERNELS(fft_convolve_f32);
-  torch::stable::parallel_for(0, groups * pairs, 1, [&](int64_t begin, int64_t end) {
+  torch::stable::parallel_for(0, pictures * pairs, 1, [&](int64_t begin, int64_t end) {
     const Scratch tile(sizeof(float) * fft_tile_size(plan.tile, run.lanes));
     const Scratch lines(sizeof(float) * fft_tile_lines(plan.tile, run.lanes));
     std::shared_ptr<const float> response;
     OverlapSavePass own = pass;
     for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t which = unit / pairs, first = which * group + unit % pairs * 2;
-      if (!response || unit % pairs == 0) {
-        response = overlap_save_response(plan, kernels_at + (own_kernels ? which * kernel_points : 0), size, false);
+      const int64_t picture = unit / pairs, first = unit % pairs * 2;
+      if (!response || (own_kernels && first == 0)) {
+        response = overlap_save_response(plan, kernels_at + (own_kernels ? picture * kernel_points : 0), size, false);
         own.response = response.get();
       }
-      const int parts = first + 1 < (which + 1) * group ? 2 : 1;
-      OverlapSaveInput in[2];
+      const int parts = first + 1 < boxes ? 2 : 1;
+      const OverlapSaveInput one = {from + picture * in_points, nullptr, 0}, in[2] = {one, one};
       OverlapSaveBox box[2];
-      float* result_at[2];
-      for (int i = 0; i < parts; ++i) {
-        const int64_t picture = (first + i) / boxes;
-        in[i] = {from + picture * in_points, nullptr, 0};
-        box[i] = overlap_save_box(plan.grid, (first + i) % boxes);
-        result_at[i] = to + picture * out_points;
-      }
+      for (int i = 0; i < parts; ++i) box[i] = overlap_save_box(plan.grid, first + i);
+      float* const result_at[2] = {to + picture * out_points, to + picture * out_points};
       run.boxes(own, in, box, parts, result_at, tile.as<float>(), lines.as<float>());
     }
   });

@@ -201,14 +201,9 @@ struct FftFilter {
   template <bool Whole>
   static void run_leaves(S* x, int radix, int64_t count, const Response& r, int64_t position) {
     switch (radix) {
-      case 12: return leaves<12, Whole>(x, count, r, position);
-      case 10: return leaves<10, Whole>(x, count, r, position);
-      case 8: return leaves<8, Whole>(x, count, r, position);
-      case 6: return leaves<6, Whole>(x, count, r, position);
-      case 5: return leaves<5, Whole>(x, count, r, position);
-      case 4: return leaves<4, Whole>(x, count, r, position);
-      case 3: return leaves<3, Whole>(x, count, r, position);
-      default: return leaves<2, Whole>(x, count, r, position);
+#define IMGR_CASE(R) case R: return leaves<R, Whole>(x, count, r, position);
+      IMGR_RADICES(IMGR_CASE)
+#undef IMGR_CASE
     }
   }
 

@@ -66,27 +66,17 @@ struct FftLanes {
   template <bool Inverse>
   static void run_pass(S* x, const FftStage<S>& stage) {
     switch (stage.radix) {
-      case 12: return pass<12, Inverse>(x, stage);
-      case 10: return pass<10, Inverse>(x, stage);
-      case 8: return pass<8, Inverse>(x, stage);
-      case 6: return pass<6, Inverse>(x, stage);
-      case 5: return pass<5, Inverse>(x, stage);
-      case 4: return pass<4, Inverse>(x, stage);
-      case 3: return pass<3, Inverse>(x, stage);
-      default: return pass<2, Inverse>(x, stage);
+#define IMGR_CASE(R) case R: return pass<R, Inverse>(x, stage);
+      IMGR_RADICES(IMGR_CASE)
+#undef IMGR_CASE
     }
   }
   template <bool Inverse>
   static void run_last(S* x, int radix, int64_t count) {
     switch (radix) {
-      case 12: return last_passes<12, Inverse>(x, count);
-      case 10: return last_passes<10, Inverse>(x, count);
-      case 8: return last_passes<8, Inverse>(x, count);
-      case 6: return last_passes<6, Inverse>(x, count);
-      case 5: return last_passes<5, Inverse>(x, count);
-      case 4: return last_passes<4, Inverse>(x, count);
-      case 3: return last_passes<3, Inverse>(x, count);
-      default: return last_passes<2, Inverse>(x, count);
+#define IMGR_CASE(R) case R: return last_passes<R, Inverse>(x, count);
+      IMGR_RADICES(IMGR_CASE)
+#undef IMGR_CASE
     }
   }
 

@@ -43,14 +43,9 @@ struct TileFft {
   }
   static void run_leaves(float* x, int radix, int64_t count, const float* h) {
     switch (radix) {
-      case 12: return leaves<12>(x, count, h);
-      case 10: return leaves<10>(x, count, h);
-      case 8: return leaves<8>(x, count, h);
-      case 6: return leaves<6>(x, count, h);
-      case 5: return leaves<5>(x, count, h);
-      case 4: return leaves<4>(x, count, h);
-      case 3: return leaves<3>(x, count, h);
-      default: return leaves<2>(x, count, h);
+#define IMGR_CASE(R) case R: return leaves<R>(x, count, h);
+      IMGR_RADICES(IMGR_CASE)
+#undef IMGR_CASE
     }
   }
   static void filter(float* x, const FftStage<float>* stage, int stages, const float* h) {

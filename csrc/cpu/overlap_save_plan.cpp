@@ -45,9 +45,9 @@ std::vector<Cut> cuts(int64_t result, int64_t kernel, int64_t step) {
 
 // Seconds times a constant. The factors are measured ones: what a point costs when tile and response no longer fit in the
 // second cache, and then not in the third.
-double cost(const Cut& d, const Cut& h, const Cut& w, int64_t pictures) {
+double cost(const Cut& d, const Cut& h, const Cut& w) {
   const double points = double(d.tile) * double(h.tile) * double(w.tile);
-  const double pairs = std::ceil(double(pictures) * double(d.count) * double(h.count) * double(w.count) / 2);
+  const double pairs = std::ceil(double(d.count) * double(h.count) * double(w.count) / 2);
   const double megabytes = points * 16 / 1e6;
   const double far = 1 + 0.5 * std::log1p(std::max(0.0, megabytes - 1.4) / 2);
   const double overhead = 4000;
@@ -56,11 +56,11 @@ double cost(const Cut& d, const Cut& h, const Cut& w, int64_t pictures) {
 
 }  // namespace
 
-OverlapSavePlan overlap_save_plan(const int64_t* result, const int64_t* kernel, int64_t pictures) {
-  typedef std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t> Key;
+OverlapSavePlan overlap_save_plan(const int64_t* result, const int64_t* kernel) {
+  typedef std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t> Key;
   static std::mutex mutex;
   static std::map<Key, OverlapSavePlan> plans;
-  const Key key(result[0], result[1], result[2], kernel[0], kernel[1], kernel[2], pictures);
+  const Key key(result[0], result[1], result[2], kernel[0], kernel[1], kernel[2]);
   const std::lock_guard<std::mutex> lock(mutex);
   const auto known = plans.find(key);
   if (known != plans.end()) return known->second;
@@ -73,7 +73,7 @@ OverlapSavePlan overlap_save_plan(const int64_t* result, const int64_t* kernel, 
   for (const Cut& d : deep) {
     for (const Cut& h : high) {
       for (const Cut& w : wide) {
-        const double now = cost(d, h, w, pictures);
+        const double now = cost(d, h, w);
         if (least == 0 || now < least) {
           least = now;
           best[0] = d, best[1] = h, best[2] = w;

@@ -11,10 +11,14 @@ struct OverlapSavePlan {
   FftTile tile;
   OverlapSaveGrid grid;
   std::shared_ptr<const FftPlan<float>> owned[3];
+
+  // Two boxes go at a time, of one picture: so a NaN or a bright lamp never tells in another picture.
+  int64_t boxes() const { return overlap_save_boxes(grid); }
+  int64_t pairs() const { return (boxes() + 1) / 2; }
 };
 
-// The cheapest tile for results of a size, one for each picture, and a kernel of a size. It depends on nothing else, not on
+// The cheapest tile for a result of a size and a kernel of a size. It depends on nothing else, not on
 // the number of threads either, so that results do not.
-OverlapSavePlan overlap_save_plan(const int64_t* result, const int64_t* kernel, int64_t pictures);
+OverlapSavePlan overlap_save_plan(const int64_t* result, const int64_t* kernel);
 
 }  // namespace imgrestore

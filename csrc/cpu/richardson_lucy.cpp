@@ -56,11 +56,11 @@ Plan make_plan(const Sizes& observed, const Sizes& kernel, int64_t outside, bool
     p.spread[axis] = p.frame[axis] + kernel[axis] - 1;
     p.scene[axis] = unknown ? p.spread[axis] : p.frame[axis];
   }
-  p.blur = overlap_save_plan(p.frame, kernel.data(), p.pictures);
-  p.adjoint = overlap_save_plan(p.fold ? p.spread : p.scene, kernel.data(), p.pictures);
+  p.blur = overlap_save_plan(p.frame, kernel.data());
+  p.adjoint = overlap_save_plan(p.fold ? p.spread : p.scene, kernel.data());
   p.units[0] = damped ? p.pictures * p.bands() : 0;
-  p.units[1] = (p.pictures * overlap_save_boxes(p.blur.grid) + 1) / 2;
-  p.units[2] = (p.pictures * overlap_save_boxes(p.adjoint.grid) + 1) / 2;
+  p.units[1] = p.pictures * p.blur.pairs();
+  p.units[2] = p.pictures * p.adjoint.pairs();
   p.units[3] = p.fold ? p.pictures * p.bands() : 0;
   return p;
 }
@@ -128,21 +128,18 @@ struct Run {
 
   template <class F>
   void pair(Worker& worker, const OverlapSavePlan& cut, int64_t unit, F kernel) {
-    const int64_t boxes = overlap_save_boxes(cut.grid), all = plan.pictures * boxes;
-    const RichardsonLucyPlane* own[2];
+    const int64_t boxes = cut.boxes(), picture = unit / cut.pairs(), first = unit % cut.pairs() * 2;
+    if (!planes[picture].active) return;
+    const int parts = first + 1 < boxes ? 2 : 1;
     OverlapSaveBox box[2];
     double* partial[2];
-    int parts = 0;
-    for (int64_t i = 2 * unit; i < std::min(2 * unit + 2, all); ++i) {
-      partial[parts] = sums + 2 * i;
-      partial[parts][0] = partial[parts][1] = 0;
-      own[parts] = &planes[i / boxes];
-      if (!own[parts]->active) continue;
-      box[parts++] = overlap_save_box(cut.grid, i % boxes);
+    for (int i = 0; i < parts; ++i) {
+      partial[i] = sums + 2 * (picture * boxes + first + i);
+      partial[i][0] = partial[i][1] = 0;
+      box[i] = overlap_save_box(cut.grid, first + i);
     }
-    if (!parts) return;
     float* tile = Worker::sized(worker.tile, scratch(fft_tile_size));
-    kernel(own, box, parts, partial, tile, Worker::sized(worker.lines, scratch(fft_tile_lines)));
+    kernel(planes[picture], box, parts, partial, tile, Worker::sized(worker.lines, scratch(fft_tile_lines)));
   }
 
   template <class F>
@@ -161,11 +158,11 @@ struct Run {
         k.damp(task, planes[picture], first, last, rows);
       });
     } else if (phase == 1) {
-      pair(worker, plan.blur, unit, [&](auto... arguments) { k.blur(task, arguments...); });
+      pair(worker, plan.blur, unit, [&](auto&&... arguments) { k.blur(task, arguments...); });
     } else if (phase == 2 && plan.fold) {
-      pair(worker, plan.adjoint, unit, [&](auto... arguments) { spread_ratio(arguments...); });
+      pair(worker, plan.adjoint, unit, [&](auto&&... arguments) { spread_ratio(arguments...); });
     } else if (phase == 2) {
-      pair(worker, plan.adjoint, unit, [&](auto... arguments) { k.adjoint(task, arguments...); });
+      pair(worker, plan.adjoint, unit, [&](auto&&... arguments) { k.adjoint(task, arguments...); });
     } else {
       band(worker, unit, [&](int64_t picture, int64_t first, int64_t last, float* rows) {
         double* partial = sums + 2 * unit;
@@ -175,14 +172,11 @@ struct Run {
     }
   }
 
-  void spread_ratio(const RichardsonLucyPlane* const* own, const OverlapSaveBox* box, int parts, double* const*, float* tile,
+  void spread_ratio(const RichardsonLucyPlane& own, const OverlapSaveBox* box, int parts, double* const*, float* tile,
                     float* lines) {
-    OverlapSaveInput in[2];
-    float* out[2];
-    for (int i = 0; i < parts; ++i) {
-      in[i] = {own[i]->ratio, nullptr, 0};
-      out[i] = spread + (own[i] - planes.data()) * product(plan.spread);
-    }
+    const OverlapSaveInput one = {own.ratio, nullptr, 0}, in[2] = {one, one};
+    float* const at = spread + (&own - planes.data()) * product(plan.spread);
+    float* const out[2] = {at, at};
     IMGR_KERNELS(fft_convolve_f32).boxes(task.adjoint, in, box, parts, out, tile, lines);
   }
 
@@ -197,12 +191,12 @@ struct Run {
   void end_phase(int phase, int64_t iteration) {
     if (phase == 1 && watched && iteration > 0) {
       for (int64_t i = 0; i < plan.pictures; ++i) {
-        const double level = sum(i, overlap_save_boxes(plan.blur.grid), 0), sigma = at(i, kSigma);
+        const double level = sum(i, plan.blur.boxes(), 0), sigma = at(i, kSigma);
         if (planes[i].active && level <= sigma * sigma) freeze(i);
       }
     }
     if (phase == (plan.fold ? 3 : 2) && previous) {
-      const int64_t parts = plan.fold ? plan.bands() : overlap_save_boxes(plan.adjoint.grid);
+      const int64_t parts = plan.fold ? plan.bands() : plan.adjoint.boxes();
       for (int64_t i = 0; i < plan.pictures; ++i) {
         if (!planes[i].active) continue;
         const double agree = sum(i, parts, 0), size = sum(i, parts, 1);

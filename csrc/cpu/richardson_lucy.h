@@ -37,9 +37,9 @@ IMGR_HD int64_t richardson_lucy_share_row(int64_t i, int64_t size, int64_t kept)
 struct RichardsonLucyKernels {
   int lanes;
   // Boxes of the ratio, and of the next estimate. sums: 2 numbers a box, each box its own.
-  void (*blur)(const RichardsonLucyTask&, const RichardsonLucyPlane* const* planes, const OverlapSaveBox* boxes, int parts,
+  void (*blur)(const RichardsonLucyTask&, const RichardsonLucyPlane&, const OverlapSaveBox* boxes, int parts,
                double* const* sums, float* tile, float* lines);
-  void (*adjoint)(const RichardsonLucyTask&, const RichardsonLucyPlane* const* planes, const OverlapSaveBox* boxes,
+  void (*adjoint)(const RichardsonLucyTask&, const RichardsonLucyPlane&, const OverlapSaveBox* boxes,
                   int parts, double* const* sums, float* tile, float* lines);
   // Rows begin ... end - 1 of all the scene's rows: the estimate divided by total variation's damping; the update from a
   // correction that is spread beyond the frame. rows is scratch: richardson_lucy_rows() scalars.

@@ -126,24 +126,21 @@ struct RichardsonLucy {
   };
 
   template <class Out>
-  static void run(const Task& task, const OverlapSavePass& pass, const OverlapSaveInput* in, const Plane* const* planes,
+  static void run(const Task& task, const OverlapSavePass& pass, const OverlapSaveInput& in, const Plane& plane,
                   const OverlapSaveBox* boxes, int parts, double* const* sums, float* tile, float* lines) {
-    Out out[2] = {{&task, planes[0], sums[0]}, {&task, planes[parts - 1], sums[parts - 1]}};
-    O::pair(pass, in, boxes, parts, out, tile, lines);
+    const OverlapSaveInput both[2] = {in, in};
+    Out out[2] = {{&task, &plane, sums[0]}, {&task, &plane, sums[parts - 1]}};
+    O::pair(pass, both, boxes, parts, out, tile, lines);
   }
 
-  static void blur(const Task& task, const Plane* const* planes, const OverlapSaveBox* boxes, int parts,
-                   double* const* sums, float* tile, float* lines) {
-    OverlapSaveInput in[2];
-    for (int i = 0; i < parts; ++i) in[i] = {planes[i]->scene, planes[i]->previous, planes[i]->factor};
-    run<Ratio>(task, task.blur, in, planes, boxes, parts, sums, tile, lines);
+  static void blur(const Task& task, const Plane& plane, const OverlapSaveBox* boxes, int parts, double* const* sums,
+                   float* tile, float* lines) {
+    run<Ratio>(task, task.blur, {plane.scene, plane.previous, plane.factor}, plane, boxes, parts, sums, tile, lines);
   }
 
-  static void adjoint(const Task& task, const Plane* const* planes, const OverlapSaveBox* boxes, int parts,
-                      double* const* sums, float* tile, float* lines) {
-    OverlapSaveInput in[2];
-    for (int i = 0; i < parts; ++i) in[i] = {planes[i]->ratio, nullptr, 0};
-    run<Update>(task, task.adjoint, in, planes, boxes, parts, sums, tile, lines);
+  static void adjoint(const Task& task, const Plane& plane, const OverlapSaveBox* boxes, int parts, double* const* sums,
+                      float* tile, float* lines) {
+    run<Update>(task, task.adjoint, {plane.ratio, nullptr, 0}, plane, boxes, parts, sums, tile, lines);
   }
 
   // ---- boundary "reflect": the correction beyond the frame belongs to the pixels it is the mirror image of

@@ -266,11 +266,9 @@ struct SparseFft {
 
   static void run_leaves(float* a, float* b, int radix, int64_t count, const Solver& s, int64_t position) {
     switch (radix) {
-      case 8: return leaves<8>(a, b, count, s, position);
-      case 5: return leaves<5>(a, b, count, s, position);
-      case 4: return leaves<4>(a, b, count, s, position);
-      case 3: return leaves<3>(a, b, count, s, position);
-      case 2: return leaves<2>(a, b, count, s, position);
+#define IMGR_CASE(R) case R: return leaves<R>(a, b, count, s, position);
+      IMGR_RADICES(IMGR_CASE)
+#undef IMGR_CASE
     }
   }
 

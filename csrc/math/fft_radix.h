@@ -10,6 +10,9 @@ namespace imgrestore {
 
 constexpr int kMaxStages = 40;
 
+// The radices there are butterflies for, for the cases of a switch.
+#define IMGR_RADICES(X) X(12) X(10) X(8) X(6) X(5) X(4) X(3) X(2)
+
 // Splits n = 2^a 3^b 5^c into radices, largest first so that sub-transforms are soon small enough for the first cache:
 // those with the least sum of costs, where every stage costs a pass over the data besides its arithmetic. Returns how many,
 // or -1 where another prime divides n.

@@ -95,6 +95,7 @@ def richardson_lucy(
     stop: float | str | None = None,
     mask: Any = None,
     channel_axis: ChannelAxis = "auto",
+    progress: Callable[[float], None] | None = None,
 ) -> Any:
     """Deblur by Richardson and Lucy's iteration: positive, and keeping the light that was observed.
 
@@ -125,6 +126,8 @@ def richardson_lucy(
         True where a pixel counts; NaN pixels never do.
     channel_axis : int, None or "auto"
         As in scikit-image; see `imgrestore.deblur`.
+    progress : callable, optional
+        Called now and then with the part of the steps that is done, from 0 to 1. What it raises ends the call.
 
     Returns
     -------
@@ -168,6 +171,7 @@ def richardson_lucy(
         tv_weight=tv_weight,
         sigma=sigma,
         valid=case.valid,
+        progress=progress,
     )
     return case.back(scene)
 

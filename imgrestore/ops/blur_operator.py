@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import torch
@@ -66,8 +67,6 @@ class BlurOperator:
         The place in it that stands for no shift.
     reach : tuple of int
         Size of what the frame sees, from `before` the frame on.
-    otf : torch.Tensor
-        The PSF's half spectrum on the domain; broadcasts over (N, C, *space). `otf_adjoint` is its conjugate.
     """
 
     def __init__(
@@ -95,13 +94,21 @@ class BlurOperator:
             self.reach = tuple(n + k - 1 for n, k in zip(frame, support, strict=True))
             self.domain = tuple(map(fast_size, self.reach))
         self.window = tuple(slice(b, b + n) for b, n in zip(self.before, frame, strict=True))
-        self.otf = _otf(values, centre, self.domain)
-        self.otf_adjoint = self.otf.conj().resolve_conj()
         after = (0,) * space if boundary == "periodic" else centre
         self._mirror = [
             _mirror_index(n, b, a, d, like.device)
             for n, b, a, d in zip(frame, self.before, after, self.domain, strict=True)
         ]
+
+    @cached_property
+    def otf(self) -> torch.Tensor:
+        """The PSF's half spectrum on the domain; broadcasts over (N, C, *space)."""
+        return _otf(self.kernel, self.centre, self.domain)
+
+    @cached_property
+    def otf_adjoint(self) -> torch.Tensor:
+        """The conjugate of `otf`."""
+        return self.otf.conj().resolve_conj()
 
     @property
     def axes(self) -> tuple[int, ...]:

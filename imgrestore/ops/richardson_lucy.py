@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from imgrestore import _native
+from imgrestore.ops._richardson_lucy_twin import TINY, Momentum, curvature
 from imgrestore.ops.blur_operator import BlurOperator
 
-TINY = 1e-12
 # Where the frame sees less than this part of a scene's pixel, nothing can be said of it (Bertero & Boccacci 2005).
 LEAST_SEEN = 1e-2
 STEEPEST = 0.9
@@ -148,6 +148,8 @@ def richardson_lucy_reference(
     >>> bool(richardson_lucy_reference(picture, blur, 3)[0].allclose(picture))
     True
     """
+    if not observed.numel():
+        return observed.new_empty((*observed.shape[:2], *blur.scene_shape)), 0
     start_of = _begin(observed, blur, background, valid)
     observed = observed.clamp_min(0)
     known = None if valid is None else valid.to(observed.dtype)
@@ -168,7 +170,7 @@ def richardson_lucy_reference(
         return (quotient if known is None else quotient * known), expected
 
     scene = start_of.light.expand(*observed.shape[:2], *blur.scene_shape)
-    momentum = _Momentum() if accelerate else None
+    momentum = Momentum() if accelerate else None
     done = 0
     for done in range(1, num_iter + 1):
         start = scene if momentum is None else momentum.ahead(scene)
@@ -186,7 +188,7 @@ def richardson_lucy_reference(
                 break
         new = start * blur.adjoint(quotient)
         if tv_weight:
-            new = new / (1 - tv_weight * _curvature(start, tv_weight, start_of.light)).clamp_min(1 - STEEPEST)
+            new = new / (1 - tv_weight * curvature(start, tv_weight, start_of.light)).clamp_min(1 - STEEPEST)
         if inverse is not None:
             new = torch.where(inverse > 0, (new * inverse).clamp_min(0), start)
         else:
@@ -248,50 +250,6 @@ def _windows(blur: BlurOperator, like: Tensor) -> list[Tensor]:
 def _window_weight(window: Tensor, known: Tensor | None, space: tuple[int, ...]) -> Tensor:
     weight = window.sum() if known is None else (window * known).sum(dim=space, keepdim=True)
     return weight.clamp_min(torch.finfo(weight.dtype).tiny)
-
-
-class _Momentum:
-    """Extrapolates along the last step by as much as the last two agree (Biggs & Andrews 1997)."""
-
-    def __init__(self) -> None:
-        self.previous: Tensor | None = None
-        self.change: Tensor | None = None
-        self.factor: Tensor | None = None
-
-    def ahead(self, scene: Tensor) -> Tensor:
-        if self.previous is None or self.factor is None:
-            return scene
-        return (scene + self.factor * (scene - self.previous)).clamp_min(0)
-
-    def learn(self, scene: Tensor, start: Tensor, new: Tensor) -> None:
-        change = new - start
-        if self.change is not None:
-            space = tuple(range(2, new.ndim))
-            last = self.change.detach()
-            agree = (change.detach() * last).sum(dim=space, keepdim=True)
-            size = last.square().sum(dim=space, keepdim=True)
-            self.factor = (agree / size.clamp_min(torch.finfo(size.dtype).tiny)).clamp(0, 1)
-        self.previous, self.change = scene, change
-
-
-def _curvature(scene: Tensor, weight: float, light: Tensor) -> Tensor:
-    """Divergence of the unit gradient, the scene mirrored at its rim.
-
-    Gradients that one step with this weight would turn round count less than 1: else the steps end in a checkerboard.
-    """
-    axes = range(2, scene.ndim)
-    forward = []
-    for axis in axes:
-        last = scene.narrow(axis, scene.shape[axis] - 1, 1)
-        forward.append(torch.cat([scene.narrow(axis, 1, scene.shape[axis] - 1), last], axis) - scene)
-    floor = (1e-6 * light.detach().clamp_min(TINY)).square() + (4 * len(axes) * weight * scene).square()
-    length = (torch.stack([f.square() for f in forward]).sum(0) + floor).sqrt()
-    total = torch.zeros_like(scene)
-    for axis, part in zip(axes, forward, strict=True):
-        unit = part / length
-        first = torch.zeros_like(unit.narrow(axis, 0, 1))
-        total = total + unit - torch.cat([first, unit.narrow(axis, 0, unit.shape[axis] - 1)], axis)
-    return total
 
 
 # ---- the native op: tensors made ready for it, and the calls
