@@ -432,7 +432,8 @@ def test_one_empty_picture_leaves_the_others_of_a_batch_alone(method):
     batch = torch.rand(2, 1, 20, 21, generator=torch.Generator().manual_seed(0))
     batch[1] = torch.nan
     result = method(batch, "disk:1.5")
-    assert torch.allclose(result[:1], method(batch[:1], "disk:1.5"), atol=1e-6)
+    # A batch with bad pixels is weighed pixel by pixel, which rounds otherwise, and steps that extrapolate amplify it.
+    assert torch.allclose(result[:1], method(batch[:1], "disk:1.5"), atol=1e-4)
 
 
 @by_name

@@ -218,7 +218,8 @@ class _Start:
 def _begin(
     observed: Tensor, blur: BlurOperator, background: Tensor | float, valid: Tensor | None, share: Tensor | None = None
 ) -> _Start:
-    observed = observed.clamp_min(0)
+    if not bool(observed.detach().amin() >= 0):
+        observed = observed.clamp_min(0)
     space = tuple(range(2, observed.ndim))
     known = None if valid is None else valid.to(observed.dtype)
     # The mean light: a fixed number would be dark for counts and bright for radiances.
