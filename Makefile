@@ -21,7 +21,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # The op tests on a library of its own that is checked as it runs. Python knows nothing of the sanitizers, so they have to
 # be loaded first, and what it never frees is no concern.
 SANITIZED := $(CURDIR)/build/sanitize
-OP_TESTS := $(patsubst imgrestore/ops/%.py,tests/test_%.py,$(filter-out %/__init__.py,$(wildcard imgrestore/ops/*.py)))
+OP_TESTS := $(patsubst imgrestore/ops/%.py,tests/test_%.py,$(filter-out imgrestore/ops/_%.py,$(wildcard imgrestore/ops/*.py)))
 
 .PHONY: help install demo test lint sanitize docs bench wheel clean distclean
 

@@ -4,8 +4,8 @@
 #include "fft_tile.h"
 
 // Circular convolution of a tile, in steps: columns forward, block of columns by block of columns as the caller fills
-// them; through(), that is rows and depth forward, times the response, and back; columns inverse as the caller empties
-// them.
+// them; rows forward, times the response, and back, or in a volume rows forward plane by plane, the depth so, and rows
+// inverse; columns inverse as the caller empties them.
 namespace imgrestore {
 namespace IMGR_ISA {
 
@@ -118,19 +118,24 @@ struct TileFft {
     }
   }
 
+  // A few columns at a time, so that their lines along the depth stay in the first cache.
+  static constexpr int kColumns = L < 4 ? L : 4;
+
   static void depth_through(const FftTile& t, float* tile, const float* response, float* line) {
     const int64_t plane = fft_tile_plane(t, L);
     for (int64_t c = 0; c < t.width / L; ++c) {
-      for (int64_t r = 0; r < t.height; r += L, response += t.depth * L * E) {
+      for (int64_t r = 0; r < t.height; r += L) {
         float* at = tile + c * fft_tile_block(t, L) + r * E;
-        for (int64_t z = 0; z < t.depth; ++z) {
-          for (int64_t j = 0; j < L; ++j) move(at + z * plane + j * E, line + (j * t.depth + z) * E);
-        }
-        for (int64_t j = 0; j < L; ++j) {
-          filter_line(line + j * t.depth * E, *t.along_depth, response + j * t.depth * E);
-        }
-        for (int64_t z = 0; z < t.depth; ++z) {
-          for (int64_t j = 0; j < L; ++j) move(line + (j * t.depth + z) * E, at + z * plane + j * E);
+        for (int64_t j = 0; j < L; j += kColumns, at += kColumns * E) {
+          for (int64_t z = 0; z < t.depth; ++z) {
+            for (int i = 0; i < kColumns; ++i) move(at + z * plane + i * E, line + (i * t.depth + z) * E);
+          }
+          for (int i = 0; i < kColumns; ++i, response += t.depth * E) {
+            filter_line(line + i * t.depth * E, *t.along_depth, response);
+          }
+          for (int64_t z = 0; z < t.depth; ++z) {
+            for (int i = 0; i < kColumns; ++i) move(line + (i * t.depth + z) * E, at + z * plane + i * E);
+          }
         }
       }
     }
@@ -140,14 +145,7 @@ struct TileFft {
     X::store(to + L, X::load(from + L));
   }
 
-  static void through(const FftTile& t, float* tile, const float* response, float* lines) {
-    if (t.depth == 1) return rows_through(t, tile, response, lines);
-    for (int64_t z = 0; z < t.depth; ++z) rows_forward(t, tile + z * fft_tile_plane(t, L), lines);
-    depth_through(t, tile, response, lines);
-    for (int64_t z = 0; z < t.depth; ++z) rows_inverse(t, tile + z * fft_tile_plane(t, L), lines);
-  }
-
-  // ---- the response: a kernel's own transform, as through() meets it. The tile holds the kernel, columns forward.
+  // ---- the response: a kernel's own transform, as it is met then. The tile holds the kernel, columns forward.
 
   static void response(const FftTile& t, float* tile, float* response, float* lines) {
     if (t.depth == 1) {

@@ -120,39 +120,71 @@ struct OverlapSave {
     return int(left < 0 ? 0 : left < kRun ? left : kRun);
   }
 
+  // Whether plane z of the tile lies outside a dark picture.
+  static bool is_dark(const OverlapSavePass& p, const OverlapSaveBox& box, int64_t z) {
+    return overlap_save_locate(box.origin[0] + p.shift[0] + z, p.input[0], p.outside) < 0;
+  }
+
+  static void forward_plane(const OverlapSavePass& p, const OverlapSaveInput* in, const OverlapSaveBox* box, int parts,
+                            int64_t z, float* plane) {
+    const FftTile& t = p.tile;
+    const int64_t step = fft_tile_block(t, L);
+    for (int64_t c = 0; c < t.width / L; c += kRun) {
+      float* block = T::block(t, plane, 0, c);
+      const int blocks = blocks_from(c, t.width);
+      load(p, in[0], box[0], z, c, blocks, block);
+      if (parts == 2) {
+        load(p, in[1], box[1], z, c, blocks, block + L);
+      } else {
+        clear(p, blocks, step, block + L);
+      }
+      for (int b = 0; b < blocks; ++b) T::F::forward(block + b * step, *t.along_columns);
+    }
+  }
+
+  template <class Out>
+  static void inverse_plane(const OverlapSavePass& p, const OverlapSaveBox* box, int parts, Out* out, int64_t z,
+                            float* plane) {
+    const FftTile& t = p.tile;
+    const int64_t step = fft_tile_block(t, L);
+    for (int64_t c = 0; c < t.width / L; c += kRun) {
+      float* block = T::block(t, plane, 0, c);
+      int needed = 0;
+      for (int part = 0; part < parts; ++part) {
+        const int blocks = z < box[part].size[0] ? blocks_from(c, box[part].size[2]) : 0;
+        for (; needed < blocks; ++needed) T::F::inverse(block + needed * step, *t.along_columns);
+      }
+      for (int part = 0; part < parts; ++part) {
+        if (z < box[part].size[0] && c * L < box[part].size[2]) {
+          out[part].store(box[part], z, c * L, block + part * L, step);
+        }
+      }
+    }
+  }
+
   template <class Out>
   static void pair(const OverlapSavePass& p, const OverlapSaveInput* in, const OverlapSaveBox* box, int parts, Out* out,
                    float* tile, float* lines) {
     const FftTile& t = p.tile;
-    const int64_t step = fft_tile_block(t, L);
+    const int64_t step = fft_tile_plane(t, L);
     for (int64_t z = 0; z < t.depth; ++z) {
-      for (int64_t c = 0; c < t.width / L; c += kRun) {
-        float* block = T::block(t, tile, z, c);
-        const int blocks = blocks_from(c, t.width);
-        load(p, in[0], box[0], z, c, blocks, block);
-        if (parts == 2) {
-          load(p, in[1], box[1], z, c, blocks, block + L);
-        } else {
-          clear(p, blocks, step, block + L);
-        }
-        for (int b = 0; b < blocks; ++b) T::F::forward(block + b * step, *t.along_columns);
+      float* plane = tile + z * step;
+      if (is_dark(p, box[0], z) && is_dark(p, box[parts - 1], z)) {
+        for (int64_t i = 0; i < step; i += L) X::store(plane + i, V{});
+        continue;
       }
+      forward_plane(p, in, box, parts, z, plane);
+      if (t.depth > 1) T::rows_forward(t, plane, lines);
     }
-    T::through(t, tile, p.response, lines);
+    if (t.depth == 1) {
+      T::rows_through(t, tile, p.response, lines);
+    } else {
+      T::depth_through(t, tile, p.response, lines);
+    }
     for (int64_t z = 0; z < t.depth; ++z) {
-      for (int64_t c = 0; c < t.width / L; c += kRun) {
-        float* block = T::block(t, tile, z, c);
-        int needed = 0;
-        for (int part = 0; part < parts; ++part) {
-          const int blocks = z < box[part].size[0] ? blocks_from(c, box[part].size[2]) : 0;
-          for (; needed < blocks; ++needed) T::F::inverse(block + needed * step, *t.along_columns);
-        }
-        for (int part = 0; part < parts; ++part) {
-          if (z < box[part].size[0] && c * L < box[part].size[2]) {
-            out[part].store(box[part], z, c * L, block + part * L, step);
-          }
-        }
-      }
+      if (z >= box[0].size[0] && z >= box[parts - 1].size[0]) continue;
+      if (t.depth > 1) T::rows_inverse(t, tile + z * step, lines);
+      inverse_plane(p, box, parts, out, z, tile + z * step);
     }
   }
 };

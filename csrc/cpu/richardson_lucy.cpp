@@ -121,9 +121,13 @@ struct Run {
     }
   };
 
-  int64_t scratch(int64_t (*size)(const FftTile&, int)) const {
+  int64_t tile_scalars() const {
     const int lanes = kernels().lanes;
-    return std::max(size(plan.blur.tile, lanes), size(plan.adjoint.tile, lanes));
+    return std::max(fft_tile_size(plan.blur.tile, lanes), fft_tile_size(plan.adjoint.tile, lanes));
+  }
+  int64_t lines_scalars() const {
+    const int lanes = kernels().lanes;
+    return std::max(fft_tile_lines(plan.blur.tile, lanes), fft_tile_lines(plan.adjoint.tile, lanes));
   }
 
   template <class F>
@@ -138,8 +142,8 @@ struct Run {
       partial[i][0] = partial[i][1] = 0;
       box[i] = overlap_save_box(cut.grid, first + i);
     }
-    float* tile = Worker::sized(worker.tile, scratch(fft_tile_size));
-    kernel(planes[picture], box, parts, partial, tile, Worker::sized(worker.lines, scratch(fft_tile_lines)));
+    float* tile = Worker::sized(worker.tile, tile_scalars());
+    kernel(planes[picture], box, parts, partial, tile, Worker::sized(worker.lines, lines_scalars()));
   }
 
   template <class F>
