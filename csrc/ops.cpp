@@ -49,6 +49,18 @@ STABLE_TORCH_LIBRARY(imgrestore, m) {
       "gated_block(Tensor x, Tensor? norm_weight, Tensor? norm_bias, Tensor expand_weight, Tensor expand_bias, "
       "Tensor depthwise_weight, Tensor depthwise_bias, Tensor project_weight, Tensor project_bias, Tensor scale, "
       "float eps) -> Tensor");
+  // correlation with two 1-D kernels over the last two dimensions; boundary: the number of a Boundary
+  m.def("separable(Tensor image, Tensor row_taps, Tensor column_taps, int boundary) -> Tensor");
+
+  // mean over (2 radius_y + 1) x (2 radius_x + 1) pixels of the last two dimensions
+  m.def("box(Tensor image, int radius_y, int radius_x, int boundary) -> Tensor");
+
+  // guided filter; channels: the guide has 3 of them before its height
+  m.def("guided(Tensor image, Tensor guide, int radius, float eps, bool channels) -> Tensor");
+
+  // bilateral filter over a disk, weights from the guide; channels: one weight for all channels, before the height
+  m.def("bilateral(Tensor image, Tensor guide, float sigma_space, float sigma_range, int radius, int boundary, "
+        "bool channels) -> Tensor");
 }
 
 namespace {

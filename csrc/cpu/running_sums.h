@@ -1,0 +1,114 @@
+#pragma once
+
+#include "simd.h"
+
+// Sums over windows that move on pixel by pixel: what enters is added and what leaves is taken off, in float64, so that
+// what rounding leaves behind stays far below a float. That holds while values are finite and none is very much larger
+// than the sums it has left: SumRange watches for it, and where it does not hold WindowSums take over.
+namespace imgrestore {
+namespace IMGR_ISA {
+
+// As many floats as a vector holds doubles.
+struct Half {
+  static constexpr int L = IMGR_VECTOR_BYTES / 8;
+  typedef float V __attribute__((vector_size(IMGR_VECTOR_BYTES / 2), may_alias));
+  typedef float VU __attribute__((vector_size(IMGR_VECTOR_BYTES / 2), may_alias, aligned(4)));
+  typedef int32_t I __attribute__((vector_size(IMGR_VECTOR_BYTES / 2)));
+  typedef uint32_t U __attribute__((vector_size(IMGR_VECTOR_BYTES / 2)));
+  typedef Vec<double>::V Wide;
+
+  static IMGR_HD V loadu(const float* p) { return *(const VU*)p; }
+  static IMGR_HD void storeu(float* p, V v) { *(VU*)p = v; }
+  static V load_part(const float* p, int64_t count) {
+    V v = {};
+    for (int i = 0; i < L && i < count; ++i) v[i] = p[i];
+    return v;
+  }
+  static void store_part(float* p, V v, int64_t count) {
+    for (int i = 0; i < L && i < count; ++i) p[i] = v[i];
+  }
+#if IMGR_VECTOR_BYTES == 64 && !defined(__clang__)
+  // GCC 12 makes four instructions of this one.
+  static IMGR_HD Wide widen(V v) { return (Wide)__builtin_ia32_cvtps2pd512_mask(v, Wide{}, -1, 4); }
+#else
+  static IMGR_HD Wide widen(V v) { return __builtin_convertvector(v, Wide); }
+#endif
+  static IMGR_HD V narrow(Wide v) { return __builtin_convertvector(v, V); }
+};
+
+// The largest magnitude and the smallest but zero, by the bits of the floats, whose order is that of their values.
+struct SumRange {
+  Half::U high = {}, low = ~Half::U{};
+  IMGR_HD void see(Half::V v) {
+    const Half::U bits = (Half::U)v & 0x7fffffffu, below = bits - 1;  // zero becomes the largest of all
+    high = bits > high ? bits : high;
+    low = below < low ? below : low;
+  }
+  IMGR_HD void see_high(Half::V v) {
+    const Half::U bits = (Half::U)v & 0x7fffffffu;
+    high = bits > high ? bits : high;
+  }
+  bool finite() const {
+    bool all = true;
+    for (int i = 0; i < Half::L; ++i) all = all && high[i] < 0x7f800000u;
+    return all;
+  }
+  static float value(uint32_t bits) {
+    float v;
+    __builtin_memcpy(&v, &bits, sizeof v);
+    return v;
+  }
+  float highest() const {
+    uint32_t bits = 0;
+    for (int i = 0; i < Half::L; ++i) bits = high[i] > bits ? high[i] : bits;
+    return value(bits);
+  }
+  // Whether doubles carry the smallest of these sums beside the largest.
+  bool even() const {
+    uint32_t least = ~uint32_t(0);
+    for (int i = 0; i < Half::L; ++i) least = low[i] < least ? low[i] : least;
+    return finite() && (least == ~uint32_t(0) || value(least + 1) * 16777216.0f >= highest());
+  }
+};
+
+// Sums of n neighbours along a row of doubles, one after the other. There is a zero before the row.
+struct RowSums {
+  typedef Vec<double> D;
+  typedef D::V W;
+  typedef D::I I;  // of the shuffles
+  static constexpr int L = D::L;
+  W carry;  // the sum of the window before, in all lanes
+
+  template <int B, int... J>
+  static IMGR_HD W shift(W x, Indices<J...>) {
+    const W zero = {};
+    return IMGR_SHUFFLE(x, zero, (J < B ? L + J : J - B)...);
+  }
+  template <int... J>
+  static IMGR_HD W last(W x, Indices<J...>) {
+    return IMGR_SHUFFLE(x, x, (J * 0 + L - 1)...);
+  }
+
+  IMGR_HD void begin(const double* row, int64_t n) {
+    W sum = {};
+    int64_t k = 0;
+    for (; k + L <= n - 1; k += L) sum += D::loadu(row + k);
+    double rest = 0;
+    for (; k < n - 1; ++k) rest += row[k];
+    for (int i = 0; i < L; ++i) rest += sum[i];
+    carry = W{} + rest;
+  }
+  // The sums that begin with row[k] and the L - 1 that follow it.
+  IMGR_HD W next(const double* row, int64_t k, int64_t n) {
+    W x = D::loadu(row + k + n - 1) - D::loadu(row + k - 1);
+    x += shift<1>(x, D::All());
+    if constexpr (L > 2) x += shift<2>(x, D::All());
+    if constexpr (L > 4) x += shift<4>(x, D::All());
+    const W sums = carry + x;
+    carry = last(sums, D::All());
+    return sums;
+  }
+};
+
+}  // namespace IMGR_ISA
+}  // namespace imgrestore

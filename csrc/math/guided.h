@@ -1,0 +1,36 @@
+#pragma once
+
+#include "host_device.h"
+
+// The linear model q = a I + b of the guided filter (He, Sun & Tang 2010) from the means over one window. T is a float
+// or a vector of them.
+namespace imgrestore {
+
+template <class T>
+IMGR_HD T at_least_zero(T x) {  // NaN stays
+  return x < T{} ? T{} : x;
+}
+
+template <class S, class T>
+IMGR_HD void guided_gray(T mean_i, T mean_p, T mean_ii, T mean_ip, S eps, T* a, T* b) {
+  *a = (mean_ip - mean_i * mean_p) / (at_least_zero(mean_ii - mean_i * mean_i) + eps);
+  *b = mean_p - *a * mean_i;
+}
+
+// ii: the means of I0 I0, I0 I1, I0 I2, I1 I1, I1 I2, I2 I2; a: three of them. The 3 x 3 system by its adjugate.
+template <class S, class T>
+IMGR_HD void guided_color(const T* i, T p, const T* ii, const T* ip, S eps, T* a, T* b) {
+  const T xx = at_least_zero(ii[0] - i[0] * i[0]) + eps, xy = ii[1] - i[0] * i[1], xz = ii[2] - i[0] * i[2];
+  const T yy = at_least_zero(ii[3] - i[1] * i[1]) + eps, yz = ii[4] - i[1] * i[2];
+  const T zz = at_least_zero(ii[5] - i[2] * i[2]) + eps;
+  const T cx = ip[0] - i[0] * p, cy = ip[1] - i[1] * p, cz = ip[2] - i[2] * p;
+  const T axx = yy * zz - yz * yz, axy = xz * yz - xy * zz, axz = xy * yz - xz * yy;
+  const T ayy = xx * zz - xz * xz, ayz = xy * xz - xx * yz, azz = xx * yy - xy * xy;
+  const T determinant = xx * axx + xy * axy + xz * axz;
+  a[0] = (axx * cx + axy * cy + axz * cz) / determinant;
+  a[1] = (axy * cx + ayy * cy + ayz * cz) / determinant;
+  a[2] = (axz * cx + ayz * cy + azz * cz) / determinant;
+  *b = p - a[0] * i[0] - a[1] * i[1] - a[2] * i[2];
+}
+
+}  // namespace imgrestore
