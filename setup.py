@@ -43,7 +43,7 @@ def native() -> dict:
     sanitized = os.environ.get("IMGRESTORE_SANITIZE") == "1"
     sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if sanitized else []
     flags = ["-O2", "-std=c++17", "-fvisibility=hidden", "-Wno-ignored-attributes", TARGET, *sanitize]
-    flags += ["-O1", "-g", "-fno-omit-frame-pointer"] if sanitized else []
+    flags += ["-O1", "-g", "-fno-omit-frame-pointer"] if sanitized else ["-g0"]
     extension = CppExtension(
         "imgrestore._C",
         sorted(glob("csrc/*.cpp") + glob("csrc/cpu/**/*.cpp", recursive=True)),

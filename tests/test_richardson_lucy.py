@@ -182,5 +182,52 @@ def test_bad_arguments():
     blur = BlurOperator(Psf.gaussian(1), (16, 16), "zero", observed)
     with pytest.raises(ValueError, match="observed: got shape"):
         richardson_lucy(observed[..., :7], blur, 3)
-    with pytest.raises(ValueError, match="num_iter: got -1"):
-        richardson_lucy(observed, blur, -1)
+    for said, change in (
+        ("num_iter: got -1", {"num_iter": -1}),
+        ("num_iter: got 2.0", {"num_iter": 2.0}),
+        ("tv_weight: got -0.01", {"num_iter": 2, "tv_weight": -0.01}),
+        ("background: got shape", {"num_iter": 2, "background": observed}),
+        ("sigma: got shape", {"num_iter": 2, "sigma": observed}),
+    ):
+        with pytest.raises(ValueError, match=said):
+            richardson_lucy(observed, blur, **change)
+    with pytest.raises(TypeError, match=r"observed: got dtype torch\.int64"):
+        richardson_lucy(observed.long(), blur, 2)
+
+
+def test_a_masked_neighbour_changes_nothing():
+    observed, psf = case((30, 33), (9, 9), planes=(2, 1))
+    valid = torch.ones_like(observed, dtype=torch.bool)
+    valid[1] = False
+    valid[1, 0, 4, 5] = valid[1, 0, 20, 21] = True
+    for boundary in BOUNDARIES:
+        for function, x in ((richardson_lucy, observed.float()), (richardson_lucy_reference, observed)):
+            blur = BlurOperator(psf, (30, 33), boundary, x)
+            together, _ = function(x, blur, 10, valid=valid)
+            alone, _ = function(x[:1], blur, 10)
+            assert float((together[:1] - alone).abs().max() / alone.abs().max()) < 1e-3
+
+
+def test_defaults_of_torch_do_not_matter():
+    observed, psf = case((20, 21), (3, 3))
+    light = observed.float()
+    blur, sigma = BlurOperator(psf, (20, 21), "unknown", light), torch.full((2, 3, 1, 1), 0.1)
+    wanted = richardson_lucy(light, blur, 4, sigma=sigma)[0]
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(richardson_lucy(light, blur, 4, sigma=sigma)[0], wanted)
+        with torch.device("meta"):
+            assert torch.equal(richardson_lucy(light, blur, 4, sigma=sigma)[0], wanted)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_dark_and_bright_pixels_at_random_stay_finite():
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        height, width = (int(n) for n in torch.randint(1, 12, (2,), generator=generator))
+        kh, kw = (int(torch.randint(1, n + 1, (1,), generator=generator)) for n in (height, width))
+        light = torch.tensor([0.0, 1.0, 1e4])[torch.randint(0, 3, (1, 1, height, width), generator=generator)]
+        kernel = torch.rand(1, kh, kw, generator=generator) + 1e-3
+        blur = BlurOperator(kernel[0] / kernel.sum(), (height, width), "unknown", light)
+        assert bool(richardson_lucy(light, blur, 60, tv_weight=0.001)[0].isfinite().all())

@@ -328,3 +328,11 @@ def test_every_instruction_set(isa):
 
 def test_same_answers_without_native_code():
     assert in_child(IMGRESTORE_NATIVE="0") == ["False", "None"]
+
+
+def test_pictures_of_a_large_batch_stop_each_by_itself():
+    batch = torch.rand(48, 64, 64, generator=torch.Generator().manual_seed(0))
+    batch[0] = 0.5 + 1e-4 * batch[0]
+    together = tv_denoise(batch, 0.1)
+    for i in (0, 1, 40, 47):
+        assert torch.equal(together[i], tv_denoise(batch[i], 0.1))

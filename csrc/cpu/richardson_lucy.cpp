@@ -196,7 +196,7 @@ struct Run {
     if (phase == 1 && watched && iteration > 0) {
       for (int64_t i = 0; i < plan.pictures; ++i) {
         const double level = sum(i, plan.blur.boxes(), 0), sigma = at(i, kSigma);
-        if (planes[i].active && level <= sigma * sigma) freeze(i);
+        if (planes[i].active && !(level > sigma * sigma)) freeze(i);
       }
     }
     if (phase == (plan.fold ? 3 : 2) && previous) {

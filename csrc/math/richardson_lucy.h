@@ -13,10 +13,11 @@ IMGR_HD T rl_ahead(T value, T previous, float factor) {
   return v < 0 ? T{} : v;
 }
 
+// Below `tiny` an expectation is rounding, whose sign and size mean nothing.
 template <class T>
 IMGR_HD T rl_quotient(T observed, T expected, float tiny) {
   const T light = observed < 0 ? T{} : observed;
-  return light / (expected + tiny);
+  return light / (expected < tiny ? T{} + tiny : expected);
 }
 
 // status: 0 a pixel to leave out, 1 one to fit, 2 one whose value is only a lower bound

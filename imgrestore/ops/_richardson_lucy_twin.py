@@ -38,11 +38,12 @@ def curvature(scene: Tensor, weight: float, light: Tensor) -> Tensor:
     Gradients that one step with this weight would turn round count less than 1: else the steps end in a checkerboard.
     """
     axes = range(2, scene.ndim)
+    deep = sum(scene.shape[axis] > 1 for axis in axes if axis == scene.ndim - 3) + 2
     forward = []
     for axis in axes:
         last = scene.narrow(axis, scene.shape[axis] - 1, 1)
         forward.append(torch.cat([scene.narrow(axis, 1, scene.shape[axis] - 1), last], axis) - scene)
-    floor = (1e-6 * light.detach().clamp_min(TINY)).square() + (4 * len(axes) * weight * scene).square()
+    floor = (1e-6 * light.detach().clamp_min(TINY)).square() + (4 * deep * weight * scene).square()
     length = (torch.stack([f.square() for f in forward]).sum(0) + floor).sqrt()
     total = torch.zeros_like(scene)
     for axis, part in zip(axes, forward, strict=True):

@@ -16,6 +16,7 @@ from imgrestore.ops.blur_operator import BlurOperator
 
 # Where the frame sees less than this part of a scene's pixel, nothing can be said of it (Bertero & Boccacci 2005).
 LEAST_SEEN = 1e-2
+ROUNDING = 8
 STEEPEST = 0.9
 
 # The native op is called for about this long at a time, so that an interrupt is answered and progress is told.
@@ -71,7 +72,7 @@ def richardson_lucy(
     Raises
     ------
     ValueError
-        When `observed` has not the blur's frame, or `num_iter` is below 0.
+        When `observed` has not the blur's frame, or another argument is not as described.
 
     References
     ----------
@@ -92,8 +93,16 @@ def richardson_lucy(
     """
     if tuple(observed.shape[2:]) != blur.frame:
         raise ValueError(f"observed: got shape {tuple(observed.shape)}, expected (N, C) and the frame {blur.frame}")
-    if num_iter < 0:
-        raise ValueError(f"num_iter: got {num_iter}, expected 0 or more")
+    if not observed.is_floating_point():
+        raise TypeError(f"observed: got dtype {observed.dtype}, expected floating point")
+    if not isinstance(num_iter, int) or num_iter < 0:
+        raise ValueError(f"num_iter: got {num_iter!r}, expected a whole number, 0 or more")
+    if not 0 <= tv_weight < 1:
+        raise ValueError(f"tv_weight: got {tv_weight!r}, expected 0 or more, and below 1")
+    levels = observed.shape[:2] + (1,) * (observed.ndim - 2)
+    for name, value in (("background", background), ("sigma", sigma)):
+        if isinstance(value, Tensor) and torch.broadcast_shapes(value.shape, levels) != levels:
+            raise ValueError(f"{name}: got shape {tuple(value.shape)}, expected it to broadcast over {tuple(levels)}")
     options: dict[str, Any] = {
         "accelerate": accelerate,
         "background": background,
@@ -150,8 +159,8 @@ def richardson_lucy_reference(
     """
     if not observed.numel():
         return observed.new_empty((*observed.shape[:2], *blur.scene_shape)), 0
-    start_of = _begin(observed, blur, background, valid)
     observed = observed.clamp_min(0)
+    start_of = _begin(observed, blur, background, valid)
     known = None if valid is None else valid.to(observed.dtype)
     space = tuple(range(2, observed.ndim))
     active = observed.new_ones(observed.shape[:2] + (1,) * len(space))
@@ -164,7 +173,7 @@ def richardson_lucy_reference(
 
     def ratio(scene: Tensor) -> tuple[Tensor, Tensor]:
         expected = blur.apply(scene) + background
-        quotient = observed / (expected + start_of.tiny)
+        quotient = observed / torch.maximum(expected, start_of.tiny)
         if saturated is not None:
             quotient = torch.where(saturated, quotient.clamp_min(1), quotient)
         return (quotient if known is None else quotient * known), expected
@@ -218,22 +227,24 @@ class _Start:
 def _begin(
     observed: Tensor, blur: BlurOperator, background: Tensor | float, valid: Tensor | None, share: Tensor | None = None
 ) -> _Start:
-    if not bool(observed.detach().amin() >= 0):
-        observed = observed.clamp_min(0)
     space = tuple(range(2, observed.ndim))
     known = None if valid is None else valid.to(observed.dtype)
     # The mean light: a fixed number would be dark for counts and bright for radiances.
     count = known.sum(dim=space, keepdim=True) if known is not None else float(observed[0, 0].numel())
     light = observed if known is None else observed * known
+    # An expectation below this is rounding of the transforms, whose sign and size mean nothing.
+    precision = torch.finfo(light.dtype)
+    tiny = (ROUNDING * precision.eps * light.detach().amax(dim=space, keepdim=True)).clamp_min(precision.tiny)
     light = (light.sum(dim=space, keepdim=True) / count).nan_to_num(0.0)
-    tiny = TINY * light.detach().clamp_min(TINY)
     light = torch.maximum(light - background, LEAST_SEEN * light)
     # A dark outside is known, not unseen, so that no light is missing there.
     if known is None and blur.boundary in ("zero", "periodic"):
         return _Start(light, tiny, None)
-    if share is None:
+    if share is None and known is not None and blur.boundary == "zero":
+        share = 1 - blur.adjoint(1 - known)
+    elif share is None:
         share = blur.adjoint(torch.ones_like(observed[:1, :1]) if known is None else known)
-    reached = share > LEAST_SEEN * share.amax()
+    reached = share > LEAST_SEEN * share.amax(dim=space, keepdim=True)
     return _Start(light, tiny, torch.where(reached, 1 / share.clamp_min(LEAST_SEEN), 0.0))
 
 
@@ -272,7 +283,8 @@ def _run(
 ) -> tuple[Tensor, int]:
     observed = observed.detach()
     planes, pictures = observed.shape[:2], observed.shape[0] * observed.shape[1]
-    begin = _begin(observed, blur, background, valid, _narrow_share(blur, observed) if valid is None else None)
+    light = observed if bool(observed.amin() >= 0) else observed.clamp_min(0)
+    begin = _begin(light, blur, background, valid, _narrow_share(blur, observed) if valid is None else None)
     frame, scene_shape, size = (_deep(s) for s in (blur.frame, blur.scene_shape, blur.kernel.shape))
     kernel = blur.kernel.detach().reshape(size)
     before = [k - 1 - c for k, c in zip(size, (0,) * (3 - blur.space) + tuple(blur.centre), strict=True)]
@@ -295,11 +307,11 @@ def _run(
     window = weight = None
     if sigma is not None:
         lines = _windows(blur, observed)
-        window = torch.cat([torch.ones(3 - blur.space), *(line.flatten() for line in lines)])
+        window = torch.cat([observed.new_ones(3 - blur.space), *(line.flatten() for line in lines)])
         whole = lines[0] * lines[1] if blur.space == 2 else lines[0] * lines[1] * lines[2]
         known = None if valid is None else valid.to(observed.dtype)
         weight = _window_weight(whole, known, tuple(range(2, observed.ndim)))
-    state = torch.zeros(pictures, 6, dtype=torch.float64)
+    state = observed.new_zeros((pictures, 6), dtype=torch.float64)
     for column, value in ((1, background), (2, begin.tiny), (3, begin.light.clamp_min(TINY)), (4, sigma)):
         if value is not None:
             state[:, column] = _each(value, observed)
@@ -310,7 +322,7 @@ def _run(
     units = torch.ops.imgrestore.richardson_lucy_units(
         [pictures, *frame], list(size), outside, unknown, tv_weight > 0
     )
-    sums = torch.empty(4 * units, dtype=torch.float64)
+    sums = observed.new_empty(4 * units, dtype=torch.float64)
     tensors = (
         observed.reshape(pictures, *frame).contiguous(),
         _status(valid, saturated, observed, frame),
@@ -358,7 +370,7 @@ def _deep(size: Any) -> tuple[int, ...]:
 def _each(value: Any, observed: Tensor) -> Tensor:
     """A number for each plane, in float64."""
     shape = observed.shape[:2] + (1,) * (observed.ndim - 2)
-    return torch.as_tensor(value, dtype=torch.float64).detach().expand(shape).reshape(-1)
+    return torch.as_tensor(value, dtype=torch.float64, device=observed.device).detach().expand(shape).reshape(-1)
 
 
 def _status(

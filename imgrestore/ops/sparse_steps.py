@@ -253,15 +253,18 @@ def _run_native(native: Any, problem: SparseProblem, state: SparseState, steps: 
     known = state.known if state.known is not None else problem.known
     if known is None and problem.outlier is not None:
         known = torch.ones_like(problem.observed)
+    known = None if known is None else known.to(problem.observed)
+    # Before the first native step nothing is our own to overwrite, and parts of the state may be one tensor.
+    own = state.work is not None
     size = channels * 4 * _whole(width // 2 + 1) * (height | 1)
     state = SparseState(
-        state.scene.contiguous(),
-        state.blurred.contiguous(),
+        state.scene.contiguous() if own else state.scene.clone(memory_format=torch.contiguous_format),
+        state.blurred.contiguous() if own else state.blurred.clone(memory_format=torch.contiguous_format),
         state.step,
-        _wide(state.dual_gradient, (batch, channels, 2, height, width), problem.observed),
-        _wide(state.dual_data, (batch, channels, rows, columns), problem.observed),
-        _wide(state.dual_bound, (batch, channels, height, width), problem.observed) if tied else None,
-        None if known is None else _wide(known, (batch, channels, rows, columns), known, own=state.known is not None),
+        _wide(state.dual_gradient, (batch, channels, 2, height, width), problem.observed, own=own),
+        _wide(state.dual_data, (batch, channels, rows, columns), problem.observed, own=own),
+        _wide(state.dual_bound, (batch, channels, height, width), problem.observed, own=own) if tied else None,
+        None if known is None else _wide(known, (batch, channels, rows, columns), problem.observed, own=own),
         state.work if state.work is not None and state.work.numel() == size else problem.observed.new_empty(size),
     )
     otf = problem.otf if problem.otf.ndim == 2 else problem.otf[:, 0]
@@ -288,7 +291,7 @@ def _levels(problem: SparseProblem, tied: bool) -> Tensor:
     """What the kernel is told of each picture: penalty, tie, 3 lower bounds, 3 levels of outliers."""
     batch, channels = problem.observed.shape[:2]
     penalty = problem.stiffness * problem.weight.double()
-    levels = torch.zeros(batch, 8, dtype=torch.float64)
+    levels = problem.observed.new_zeros((batch, 8), dtype=torch.float64)
     levels[:, 0] = penalty
     levels[:, 1] = problem.bound_penalty * penalty if tied else 1e-9
     levels[:, 2 : 2 + channels] = -math.inf if problem.lower is None else problem.lower

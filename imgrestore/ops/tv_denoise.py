@@ -269,7 +269,8 @@ def _chunks(
 ) -> Iterator[tuple[Tensor, float]]:
     """Pictures and the fraction done, chunk by chunk: the first is small, and shows how large the others may be."""
     dual, done, energy = None, 0, 0.0
-    chunk = max(_CHECK, _QUICK // group.numel() // _CHECK * _CHECK)
+    # Several pictures are few enough to need one chunk: each stops by itself, which the next chunk would not know.
+    chunk = updates if len(group) > 1 else max(_CHECK, _QUICK // group.numel() // _CHECK * _CHECK)
     while True:
         count = min(chunk, updates - done)
         last = done + count == updates
@@ -277,7 +278,7 @@ def _chunks(
         picture, dual, outcome = native(group, dual, weight, ndim, accelerate, done, count, tol, energy, not last)
         seconds = time.perf_counter() - start
         done += count
-        _, energy, stopped = outcome[0].tolist()  # there is but one picture wherever more than one chunk is needed
+        _, energy, stopped = outcome[0].tolist()
         if last or stopped:
             yield picture, 1.0
             return
