@@ -162,7 +162,8 @@ def _check(case: Case) -> tuple[dict[str, float], dict[str, float]]:
         begin = time.perf_counter()
         result = call()
         seconds[name] = time.perf_counter() - begin
-        if ONCE <= seconds[name] < 4 * ONCE and name == OURS:  # an op's first call also loads what torch registers it with
+        # An op's first call also loads what torch registers it with.
+        if ONCE <= seconds[name] < 4 * ONCE and name == OURS:
             begin = time.perf_counter()
             result = call()
             seconds[name] = time.perf_counter() - begin
