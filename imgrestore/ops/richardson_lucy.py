@@ -44,7 +44,7 @@ def richardson_lucy(
 
     Parameters
     ----------
-    observed : Tensor, shape (N, C, *frame)
+    observed : Tensor, shape (N, C, [D,] H, W)
         Counts or light, 2-D or 3-D. Values below 0 are taken for 0.
     blur : BlurOperator
         The blur and its boundary; of `observed`'s dtype and device.
@@ -65,7 +65,7 @@ def richardson_lucy(
 
     Returns
     -------
-    scene : Tensor, shape (N, C, *blur.scene_shape)
+    scene : Tensor, shape (N, C) and `blur.scene_shape`
     done : int
         The number of steps that were run.
 

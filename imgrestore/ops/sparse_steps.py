@@ -24,9 +24,9 @@ class SparseProblem(NamedTuple):
 
     Attributes
     ----------
-    observed : Tensor, shape (N, C, *frame)
+    observed : Tensor, shape (N, C, H, W)
         float32 or float64, 2 or 3 axes of space. 3 channels are one picture in RGB.
-    otf : Tensor, shape (*half) or (N, 1, *half)
+    otf : Tensor, shape (rows, columns // 2 + 1) or (N, 1, rows, columns // 2 + 1)
         Half spectrum of the PSF on the domain, as `torch.fft.rfftn` lays it out.
     before : tuple of int
         Where the frame begins in the domain.
@@ -73,7 +73,7 @@ class SparseState(NamedTuple):
 
     Attributes
     ----------
-    scene, blurred : Tensor, shape (N, C, *domain)
+    scene, blurred : Tensor, shape (N, C, rows, columns)
         The scene, and the same blurred.
     step : int
         Steps done.
