@@ -42,7 +42,7 @@ class BlurOperator:
     The scene lives on a periodic domain that is larger than the frame by the PSF's support, so that no wrap-around
     reaches the frame. What lies outside the frame is
 
-    - "unknown": free, to be estimated with the rest (the scene is the whole domain),
+    - "unknown": free, to be estimated with the rest (the scene is all that the frame sees: `reach`),
     - "zero": dark,
     - "reflect": the mirrored frame, its edge pixels repeated, as in `scipy.ndimage`,
     - "periodic": the opposite side of the frame.
