@@ -17,12 +17,18 @@ STABLE_TORCH_LIBRARY(imgrestore, m) {
   m.def("fft_convolve(Tensor image, Tensor kernel, int[] result, int[] shift, int outside) -> Tensor");
 
   // Work units begin ... end - 1 of Richardson-Lucy's iterations, each `richardson_lucy_units` long; the iterations done
-  m.def("richardson_lucy_units(int[] observed, int[] kernel, int outside, bool unknown, bool damped) -> int");
+  m.def("richardson_lucy_units(int[] size, int[] kernel, int[] before, int outside, bool unknown, bool damped) -> int");
   m.def("richardson_lucy_run(Tensor observed, Tensor? status, Tensor(a!) scene, Tensor(b!)? previous, "
         "Tensor(c!)? change, Tensor(d!) ratio, Tensor(e!)? damped, Tensor(f!)? spread, Tensor? inverse_share, "
-        "Tensor? window, Tensor kernel, Tensor(g!) planes, Tensor(h!) sums, int[] before, "
+        "Tensor? window, Tensor kernel, Tensor(g!) planes, Tensor(h!) sums, int[] size, int[] before, "
         "int outside, bool unknown, float tv_weight, int begin, int end) -> int");
 
+  // Pictures (N, C, d, h, w) in strips of as many columns as a vector has lanes, (N C, d, strips, h, lanes), and back as
+  // (N C, d, h, w)
+  m.def("to_strips(Tensor pictures) -> Tensor");
+  m.def("from_strips(Tensor strips, int width) -> Tensor");
+  // Of each picture in strips, where its status is not 0: the largest light, its sum, and the number of pixels, in float64
+  m.def("light_of_strips(Tensor strips, Tensor? status, int width) -> Tensor");
   // A float32 tensor on the CPU, not filled, in large pages where the system gives them
   m.def("large_empty(int[] size) -> Tensor");
   // Steps of the alternating direction method for a scene with sparse gradients; the state changes in place

@@ -35,6 +35,8 @@ class Planes:
         pixels are replaced by 0.
     good : torch.Tensor of bool
         False where a pixel was NaN or infinite. Shape of `data`.
+    finite : bool
+        Whether all of `good` is True.
     alpha : array or None
         The alpha channel, which no method touches.
     peak : float
@@ -44,6 +46,7 @@ class Planes:
 
     data: torch.Tensor
     good: torch.Tensor
+    finite: bool
     alpha: Any
     peak: float
     _original: Any
@@ -72,7 +75,7 @@ class Planes:
         # float64 holds units that float32 does not.
         values = planes.double() if _dtype_name(original) == "float64" else planes
         values = values * self.peak if self.peak != 1.0 else values
-        if keep_bad and not bool(self.good.all()):
+        if keep_bad and not self.finite:
             source = _to_canonical(_as_tensor(original), self._axis, self._space, self.alpha is not None)
             values = torch.where(self.good, values, source.to(values))
         values = _from_canonical(values, original, self._axis, self.alpha is not None)
@@ -146,19 +149,24 @@ def to_planes(
     if has_alpha:
         alpha = np.asarray(image)[..., -1:].copy()
     planes = _to_canonical(tensor, axis, space, has_alpha)
-    good = torch.isfinite(planes.detach())
-    unit = INTEGER_PEAKS.get(kind) or _unit(planes.detach(), good)
+    # Both ends of the range are NaN where any value is, so this is one pass, in the order in which the values lie.
+    ends = (0.0, 1.0) if kind in INTEGER_PEAKS else _ends(planes if has_alpha else tensor)
+    finite = all(math.isfinite(end) for end in ends)
+    good = planes.new_ones((), dtype=torch.bool).expand(planes.shape) if finite else torch.isfinite(planes.detach())
+    if not finite:
+        if not bool(good.any()):
+            raise ValueError(f"{name} has no finite pixel; expected a picture that is not all NaN or infinite")
+        ends = _ends(torch.where(good, planes, 0.0))
+    unit = INTEGER_PEAKS.get(kind) or _unit(*ends)
     # Divided before it is narrowed: float64 holds numbers that float32 does not.
     if kind in FLOATS and unit != 1.0:
         planes = planes / unit
     planes = planes.to(dtype or (torch.float64 if planes.dtype == torch.float64 else torch.float32))
     if kind in INTEGER_PEAKS:
         planes = planes / unit
-    if not bool(good.any()):
-        raise ValueError(f"{name} has no finite pixel; expected a picture that is not all NaN or infinite")
-    if not bool(good.all()):
+    if not finite:
         planes = torch.where(good, planes, torch.zeros_like(planes))
-    return Planes(planes, good, alpha, unit, image, axis, space)
+    return Planes(planes, good, finite, alpha, unit, image, axis, space)
 
 
 def saturated_pixels(planes: Planes, valid: torch.Tensor | None = None) -> torch.Tensor:
@@ -250,12 +258,14 @@ def not_negative(value: Any, name: str, *, below: float = math.inf, note: str = 
     return float(value)
 
 
-def _unit(planes: torch.Tensor, good: torch.Tensor) -> float:
-    """1, or for very large and very small values the power of two below the largest."""
-    import torch
+def _ends(values: torch.Tensor) -> tuple[float, float]:
+    least, most = values.detach().aminmax()
+    return float(least), float(most)
 
-    least, most = torch.where(good, planes, 0.0).aminmax()
-    largest = max(-float(least), float(most)) if bool(good.any()) else 1.0
+
+def _unit(least: float, most: float) -> float:
+    """1, or for very large and very small values the power of two below the largest."""
+    largest = max(-least, most)
     if largest == 0 or SMALLEST < largest < LARGEST:
         return 1.0
     return float(2.0 ** math.floor(math.log2(largest)))

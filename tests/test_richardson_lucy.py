@@ -1,7 +1,6 @@
 """The op `richardson_lucy` against its twin in float64."""
 
 import _thread
-import sys
 import threading
 import time
 
@@ -9,7 +8,7 @@ import pytest
 import torch
 
 from imgrestore import _native
-from imgrestore.ops import BlurOperator, richardson_lucy, richardson_lucy_reference
+from imgrestore.ops import BlurOperator, _richardson_lucy_native, richardson_lucy, richardson_lucy_reference
 from imgrestore.psf import Psf
 
 BOUNDARIES = ("unknown", "zero", "reflect", "periodic")
@@ -136,7 +135,7 @@ def test_same_bits_for_any_threads_and_chunks(monkeypatch):
         worker.join()
     assert all(torch.equal(r, wanted) for r in results)
     # Cut anywhere, within passes as well, it is the same work.
-    monkeypatch.setattr(sys.modules[richardson_lucy.__module__], "SECONDS", 0.0)
+    monkeypatch.setattr(_richardson_lucy_native, "SECONDS", 0.0)
     assert torch.equal(run(), wanted)
 
 
@@ -231,3 +230,30 @@ def test_dark_and_bright_pixels_at_random_stay_finite():
         kernel = torch.rand(1, kh, kw, generator=generator) + 1e-3
         blur = BlurOperator(kernel[0] / kernel.sum(), (height, width), "unknown", light)
         assert bool(richardson_lucy(light, blur, 60, tv_weight=0.001)[0].isfinite().all())
+
+
+@pytest.mark.parametrize("width", [1, 7, 16, 33, 100])
+def test_strips_there_and_back(width):
+    pictures = random(2, 3, 2, 5, width).float()
+    for given in (pictures, pictures.movedim(1, -1).contiguous().movedim(-1, 1), pictures[..., ::2]):
+        strips = torch.ops.imgrestore.to_strips(given)
+        assert strips.shape[2] == -(-given.shape[-1] // strips.shape[-1])
+        back = torch.ops.imgrestore.from_strips(strips, given.shape[-1])
+        assert torch.equal(back.reshape(given.shape), given)
+        lanes = torch.nn.functional.pad(given, (0, strips.shape[2] * strips.shape[-1] - given.shape[-1]))
+        assert torch.equal(strips.transpose(2, 3).reshape(lanes.shape), lanes)
+
+
+def test_light_of_strips():
+    given = random(2, 3, 1, 9, 21).float() - 0.3
+    known = random(2, 3, 1, 9, 21, seed=1) > 0.4
+    strips, status = (torch.ops.imgrestore.to_strips(t) for t in (given, known.float()))
+    for weigh, fitted in ((None, torch.ones_like(known)), (status, known)):
+        found = torch.ops.imgrestore.light_of_strips(strips, weigh, 21)
+        light = (given.double().clamp_min(0) * fitted).flatten(2)
+        wanted = torch.stack([light.amax(-1), light.sum(-1), fitted.flatten(2).sum(-1)], dim=-1).reshape(6, 3)
+        assert torch.allclose(found, wanted, rtol=1e-6)
+    given[0, 1, 0, 3, 3] = torch.nan
+    found = torch.ops.imgrestore.light_of_strips(torch.ops.imgrestore.to_strips(given), None, 21)
+    assert found[1, :2].isnan().all()
+    assert not found[[0, 2, 3, 4, 5]].isnan().any()

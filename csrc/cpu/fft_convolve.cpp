@@ -66,11 +66,10 @@ Tensor fft_convolve(const Tensor& image_in, const Tensor& kernel_in, std::vector
         own.response = response.get();
       }
       const int parts = first + 1 < boxes ? 2 : 1;
-      const OverlapSaveInput one = {from + picture * in_points, nullptr, 0}, in[2] = {one, one};
       OverlapSaveBox box[2];
       for (int i = 0; i < parts; ++i) box[i] = overlap_save_box(plan.grid, first + i);
-      float* const result_at[2] = {to + picture * out_points, to + picture * out_points};
-      run.boxes(own, in, box, parts, result_at, tile.as<float>(), lines.as<float>());
+      run.boxes(own, from + picture * in_points, box, parts, to + picture * out_points, tile.as<float>(),
+                lines.as<float>());
     }
   });
   return out;

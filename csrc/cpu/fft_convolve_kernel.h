@@ -12,23 +12,11 @@ struct FftConvolve {
   static constexpr int L = O::L;
   static constexpr int E = O::E;
 
-  struct Result {
-    float* out;
-    const int64_t* size;
-
-    void store(const OverlapSaveBox& box, int64_t z, int64_t column, const float* from, int64_t step) {
-      float* to = out + ((box.origin[0] + z) * size[1] + box.origin[1]) * size[2] + box.origin[2] + column;
-      const int64_t columns = O::run_of(box.size[2] - column);
-      for (int64_t r = 0; r < box.size[1]; ++r, from += E, to += size[2]) {
-        for (int64_t x = 0; x < columns; x += L) O::put(to + x, X::load(from + x / L * step), columns - x);
-      }
-    }
-  };
-
-  static void boxes(const OverlapSavePass& p, const OverlapSaveInput* in, const OverlapSaveBox* box, int parts,
-                    float* const* out, float* tile, float* lines) {
-    Result result[2] = {{out[0], p.grid.size}, {out[parts - 1], p.grid.size}};
-    O::pair(p, in, box, parts, result, tile, lines);
+  static void boxes(const OverlapSavePass& p, const float* in, const OverlapSaveBox* box, int parts, float* out,
+                    float* tile, float* lines) {
+    const O::Rows rows = {in};
+    O::ToRows to[2] = {{out, p.grid.size}, {out, p.grid.size}};
+    O::pair(p, rows, box, parts, to, tile, lines);
   }
 
   // The kernel's last point comes to the origin, so that a box begins where its tile begins.

@@ -33,12 +33,6 @@ IMGR_HD OverlapSaveBox overlap_save_box(const OverlapSaveGrid& g, int64_t index)
   return b;
 }
 
-// A picture that is read: value, or where there is a previous one max(value + factor (value - previous), 0).
-struct OverlapSaveInput {
-  const float *value, *previous;
-  float factor;
-};
-
 // What every box of a pass has in common: result[i] = sum_j kernel[j] input[i + shift + size of the kernel - 1 - j].
 struct OverlapSavePass {
   FftTile tile;

@@ -26,11 +26,11 @@ struct Cut {
 };
 
 // The ways to cut one axis: for each number of boxes the least tile, and of equal tiles the fewest boxes.
-std::vector<Cut> cuts(int64_t result, int64_t kernel, int64_t step) {
+std::vector<Cut> cuts(int64_t result, int64_t kernel, int64_t step, int64_t multiple) {
   std::vector<Cut> found;
   if (result == 1 && kernel == 1 && step == 1) return {{1, 1, 1}};
   for (int64_t count = 1; count <= result; ++count) {
-    const int64_t box = (result + count - 1) / count;
+    const int64_t box = ((result + count - 1) / count + multiple - 1) / multiple * multiple;
     const int64_t tile = smooth_from(box + kernel - 1, step);
     if (!found.empty() && found.back().tile == tile) continue;
     const int64_t most = tile - kernel + 1;
@@ -56,11 +56,11 @@ double cost(const Cut& d, const Cut& h, const Cut& w) {
 
 }  // namespace
 
-OverlapSavePlan overlap_save_plan(const int64_t* result, const int64_t* kernel) {
-  typedef std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t> Key;
+OverlapSavePlan overlap_save_plan(const int64_t* result, const int64_t* kernel, int64_t columns) {
+  typedef std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t> Key;
   static std::mutex mutex;
   static std::map<Key, OverlapSavePlan> plans;
-  const Key key(result[0], result[1], result[2], kernel[0], kernel[1], kernel[2]);
+  const Key key(result[0], result[1], result[2], kernel[0], kernel[1], kernel[2], columns);
   const std::lock_guard<std::mutex> lock(mutex);
   const auto known = plans.find(key);
   if (known != plans.end()) return known->second;
@@ -68,8 +68,8 @@ OverlapSavePlan overlap_save_plan(const int64_t* result, const int64_t* kernel) 
 
   Cut best[3] = {};
   double least = 0;
-  const auto deep = cuts(result[0], kernel[0], 1), high = cuts(result[1], kernel[1], kLanes),
-             wide = cuts(result[2], kernel[2], kLanes);
+  const auto deep = cuts(result[0], kernel[0], 1, 1), high = cuts(result[1], kernel[1], kLanes, 1),
+             wide = cuts(result[2], kernel[2], kLanes, columns);
   for (const Cut& d : deep) {
     for (const Cut& h : high) {
       for (const Cut& w : wide) {
@@ -82,6 +82,7 @@ OverlapSavePlan overlap_save_plan(const int64_t* result, const int64_t* kernel) 
     }
   }
   OverlapSavePlan plan;
+  plan.cost = least;
   for (int axis = 0; axis < 3; ++axis) {
     plan.owned[axis] = fft_plan<float>(best[axis].tile);
     plan.grid.size[axis] = result[axis];

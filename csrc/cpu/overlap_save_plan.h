@@ -10,6 +10,7 @@ namespace imgrestore {
 struct OverlapSavePlan {
   FftTile tile;
   OverlapSaveGrid grid;
+  double cost;  // about how long it takes, in no unit
   std::shared_ptr<const FftPlan<float>> owned[3];
 
   // Two boxes go at a time, of one picture: so a NaN or a bright lamp never tells in another picture.
@@ -17,8 +18,8 @@ struct OverlapSavePlan {
   int64_t pairs() const { return (boxes() + 1) / 2; }
 };
 
-// The cheapest tile for a result of a size and a kernel of a size. It depends on nothing else, not on
-// the number of threads either, so that results do not.
-OverlapSavePlan overlap_save_plan(const int64_t* result, const int64_t* kernel);
+// The cheapest tile for a result of a size and a kernel of a size, in boxes whose columns begin at multiples of `columns`.
+// It depends on nothing else, not on the number of threads either, so that results do not.
+OverlapSavePlan overlap_save_plan(const int64_t* result, const int64_t* kernel, int64_t columns = 1);
 
 }  // namespace imgrestore

@@ -38,6 +38,19 @@ bool same(const Known& a, const Known& b) {
          std::memcmp(a.kernel.data(), b.kernel.data(), a.kernel.size() * sizeof(float)) == 0;
 }
 
+// The kernel, or its mirror image, with `lead` zeros after every row: it then reaches as much further ahead.
+std::vector<float> padded(const float* kernel, const int64_t* size, bool turned, int64_t lead) {
+  const int64_t rows = size[0] * size[1], columns = size[2], last = rows * columns - 1;
+  std::vector<float> values(rows * (columns + lead), 0.0f);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t x = 0; x < columns; ++x) {
+      const int64_t i = r * columns + x;
+      values[r * (columns + lead) + x] = kernel[turned ? last - i : i];
+    }
+  }
+  return values;
+}
+
 std::shared_ptr<const float> transform(const OverlapSavePlan& plan, const Known& wanted) {
   const FftConvolveKernels& kernels = IMGR_KERNELS(fft_convolve_f32);
   constexpr std::align_val_t align{64};
@@ -54,13 +67,12 @@ std::shared_ptr<const float> transform(const OverlapSavePlan& plan, const Known&
 }  // namespace
 
 std::shared_ptr<const float> overlap_save_response(const OverlapSavePlan& plan, const float* kernel, const int64_t* size,
-                                                   bool turned) {
+                                                   bool turned, int64_t lead) {
   Known wanted{{plan.tile.depth, plan.tile.height, plan.tile.width},
-               {size[0], size[1], size[2]},
-               std::vector<float>(kernel, kernel + size[0] * size[1] * size[2]),
+               {size[0], size[1], size[2] + lead},
+               padded(kernel, size, turned, lead),
                nullptr,
                sizeof(float) * fft_tile_response(plan.tile)};
-  if (turned) std::reverse(wanted.kernel.begin(), wanted.kernel.end());
   Cache& c = cache();
   {
     const std::lock_guard<std::mutex> lock(c.mutex);

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "../math/richardson_lucy.h"
-#include "fft_convolve.h"
 #include "overlap_save_response.h"
 #include "scratch.h"
 #include "team.h"
@@ -23,7 +22,10 @@ using torch::stable::Tensor;
 typedef std::optional<Tensor> Maybe;
 typedef std::vector<int64_t> Sizes;
 
-constexpr int64_t kBand = 32;  // rows in a unit of the pointwise passes
+constexpr int64_t kBand = 32;      // rows in a unit of the pointwise passes
+constexpr int64_t kMultiple = 16;  // lanes of the widest vectors: so that every instruction set cuts alike
+// Tiles that begin where a strip does are read without joining two: worth this much more work on them.
+constexpr double kAlignedGain = 1.03;
 
 // Columns of `planes`, one row of doubles for each picture.
 enum Column { kFactor, kBackground, kTiny, kLight, kSigma, kActive, kColumns };
@@ -31,10 +33,12 @@ enum Column { kFactor, kBackground, kTiny, kLight, kSigma, kActive, kColumns };
 const RichardsonLucyKernels& kernels() { return IMGR_KERNELS(richardson_lucy_f32); }
 
 int64_t product(const int64_t* size) { return size[0] * size[1] * size[2]; }
+int64_t points(const int64_t* size) { return strips_points(size, kernels().lanes); }
 
 // What is to be done in an iteration, phase by phase; a unit is two boxes, or a band of rows.
 struct Plan {
   OverlapSavePlan blur, adjoint;
+  int64_t blur_shift[3], adjoint_shift[3], blur_lead, adjoint_lead;
   int64_t pictures, frame[3], scene[3], spread[3];
   bool damped, fold;
   int64_t units[4];  // damping, blur, adjoint, fold
@@ -43,8 +47,21 @@ struct Plan {
   int64_t per_iteration() const { return units[0] + units[1] + units[2] + units[3]; }
 };
 
-Plan make_plan(const Sizes& observed, const Sizes& kernel, int64_t outside, bool unknown, bool damped) {
-  STD_TORCH_CHECK(observed.size() == 4 && kernel.size() == 3, "richardson_lucy: sizes must be (P, d, h, w) and (d, h, w)");
+// Boxes that begin where a strip does, and if that costs little tiles too: `lead` columns before the shift, which moves there.
+OverlapSavePlan aligned_plan(const int64_t* result, const Sizes& kernel, int64_t* shift, int64_t* lead) {
+  const OverlapSavePlan plan = overlap_save_plan(result, kernel.data(), kMultiple);
+  *lead = ((shift[2] % kMultiple) + kMultiple) % kMultiple;
+  const int64_t longer[3] = {kernel[0], kernel[1], kernel[2] + *lead};
+  const OverlapSavePlan aligned = overlap_save_plan(result, longer, kMultiple);
+  if (aligned.cost > kAlignedGain * plan.cost) *lead = 0;
+  shift[2] -= *lead;
+  return *lead ? aligned : plan;
+}
+
+Plan make_plan(const Sizes& observed, const Sizes& kernel, const Sizes& before, int64_t outside, bool unknown,
+               bool damped) {
+  STD_TORCH_CHECK(observed.size() == 4 && kernel.size() == 3 && before.size() == 3,
+                  "richardson_lucy: sizes must be (P, d, h, w) and (d, h, w)");
   STD_TORCH_CHECK(outside >= 0 && outside <= 2, "richardson_lucy: outside must be 0, 1 or 2");
   Plan p;
   p.pictures = observed[0];
@@ -55,9 +72,12 @@ Plan make_plan(const Sizes& observed, const Sizes& kernel, int64_t outside, bool
     p.frame[axis] = observed[axis + 1];
     p.spread[axis] = p.frame[axis] + kernel[axis] - 1;
     p.scene[axis] = unknown ? p.spread[axis] : p.frame[axis];
+    p.blur_shift[axis] = unknown ? 0 : -before[axis];
+    // Of the turned kernel, whose centre lies `before` points from its beginning.
+    p.adjoint_shift[axis] = unknown || p.fold ? 1 - kernel[axis] : before[axis] + 1 - kernel[axis];
   }
-  p.blur = overlap_save_plan(p.frame, kernel.data());
-  p.adjoint = overlap_save_plan(p.fold ? p.spread : p.scene, kernel.data());
+  p.blur = aligned_plan(p.frame, kernel, p.blur_shift, &p.blur_lead);
+  p.adjoint = aligned_plan(p.fold ? p.spread : p.scene, kernel, p.adjoint_shift, &p.adjoint_lead);
   p.units[0] = damped ? p.pictures * p.bands() : 0;
   p.units[1] = p.pictures * p.blur.pairs();
   p.units[2] = p.pictures * p.adjoint.pairs();
@@ -65,8 +85,8 @@ Plan make_plan(const Sizes& observed, const Sizes& kernel, int64_t outside, bool
   return p;
 }
 
-int64_t richardson_lucy_units(Sizes observed, Sizes kernel, int64_t outside, bool unknown, bool damped) {
-  return make_plan(observed, kernel, outside, unknown, damped).per_iteration();
+int64_t richardson_lucy_units(Sizes size, Sizes kernel, Sizes before, int64_t outside, bool unknown, bool damped) {
+  return make_plan(size, kernel, before, outside, unknown, damped).per_iteration();
 }
 
 void check(const Tensor& t, int64_t size, const char* name) {
@@ -100,12 +120,12 @@ struct Run {
 
   // Scene and previous one change places after every accelerated step.
   void begin_iteration(int64_t iteration) {
-    const int64_t points = product(plan.scene);
+    const int64_t own = points(plan.scene);
     for (int64_t i = 0; i < plan.pictures; ++i) {
       RichardsonLucyPlane& p = planes[i];
       const bool odd = previous && iteration % 2;
-      p.scene = (odd ? previous : scene) + i * points;
-      p.previous = previous ? (odd ? scene : previous) + i * points : nullptr;
+      p.scene = (odd ? previous : scene) + i * own;
+      p.previous = previous ? (odd ? scene : previous) + i * own : nullptr;
       p.factor = float(at(i, kFactor));
       p.active = at(i, kActive) != 0;
     }
@@ -164,7 +184,11 @@ struct Run {
     } else if (phase == 1) {
       pair(worker, plan.blur, unit, [&](auto&&... arguments) { k.blur(task, arguments...); });
     } else if (phase == 2 && plan.fold) {
-      pair(worker, plan.adjoint, unit, [&](auto&&... arguments) { spread_ratio(arguments...); });
+      pair(worker, plan.adjoint, unit,
+           [&](const RichardsonLucyPlane& own, const OverlapSaveBox* box, int parts, double* const*, float* tile,
+               float* lines) {
+             k.spread(task, own, box, parts, spread + (&own - planes.data()) * product(plan.spread), tile, lines);
+           });
     } else if (phase == 2) {
       pair(worker, plan.adjoint, unit, [&](auto&&... arguments) { k.adjoint(task, arguments...); });
     } else {
@@ -174,14 +198,6 @@ struct Run {
         k.fold(task, planes[picture], spread + picture * product(plan.spread), first, last, partial, rows);
       });
     }
-  }
-
-  void spread_ratio(const RichardsonLucyPlane& own, const OverlapSaveBox* box, int parts, double* const*, float* tile,
-                    float* lines) {
-    const OverlapSaveInput one = {own.ratio, nullptr, 0}, in[2] = {one, one};
-    float* const at = spread + (&own - planes.data()) * product(plan.spread);
-    float* const out[2] = {at, at};
-    IMGR_KERNELS(fft_convolve_f32).boxes(task.adjoint, in, box, parts, out, tile, lines);
   }
 
   // The sums of a phase over the parts of a picture, always in the same order.
@@ -214,7 +230,7 @@ struct Run {
   void freeze(int64_t picture) {
     RichardsonLucyPlane& p = planes[picture];
     if (p.previous) {
-      for (int64_t i = 0; i < product(plan.scene); ++i) {
+      for (int64_t i = 0; i < points(plan.scene); ++i) {
         p.scene[i] = p.previous[i] = rl_ahead(p.scene[i], p.previous[i], p.factor);
       }
     }
@@ -272,18 +288,16 @@ struct Run {
 
 int64_t richardson_lucy_run(const Tensor& observed, Maybe status, Tensor scene, Maybe previous, Maybe change, Tensor ratio,
                             Maybe damped, Maybe spread, Maybe inverse_share, Maybe window, const Tensor& kernel_in,
-                            Tensor planes, Tensor sums, Sizes before, int64_t outside, bool unknown, double tv_weight,
-                            int64_t begin, int64_t end) {
-  STD_TORCH_CHECK(observed.dim() == 4 && kernel_in.dim() == 3 && before.size() == 3 && begin >= 0,
-                  "richardson_lucy: observed must be (P, d, h, w), kernel (d, h, w)");
+                            Tensor planes, Tensor sums, Sizes size, Sizes before, int64_t outside, bool unknown,
+                            double tv_weight, int64_t begin, int64_t end) {
+  STD_TORCH_CHECK(kernel_in.dim() == 3 && begin >= 0, "richardson_lucy: kernel must be (d, h, w)");
   const Tensor values = torch::stable::contiguous(kernel_in);
   const Sizes kernel = {values.size(0), values.size(1), values.size(2)};
   const float* psf = reader(values, product(kernel.data()), "kernel");
   Run run;
-  run.plan = make_plan({observed.size(0), observed.size(1), observed.size(2), observed.size(3)}, kernel, outside, unknown,
-                       damped.has_value());
+  run.plan = make_plan(size, kernel, before, outside, unknown, damped.has_value());
   const Plan& plan = run.plan;
-  const int64_t n = plan.pictures, in = product(plan.frame), out = product(plan.scene);
+  const int64_t n = plan.pictures, in = points(plan.frame), out = points(plan.scene);
   RichardsonLucyPlane p = {};
   p.observed = reader(observed, n * in, "observed");
   p.status = reader(status, n * in, "status");
@@ -320,8 +334,8 @@ int64_t richardson_lucy_run(const Tensor& observed, Maybe status, Tensor scene, 
   run.sums = static_cast<double*>(sums.mutable_data_ptr());
   run.watched = weights != nullptr;
 
-  const auto response = overlap_save_response(plan.blur, psf, kernel.data(), false);
-  const auto turned = overlap_save_response(plan.adjoint, psf, kernel.data(), true);
+  const auto response = overlap_save_response(plan.blur, psf, kernel.data(), false, plan.blur_lead);
+  const auto turned = overlap_save_response(plan.adjoint, psf, kernel.data(), true, plan.adjoint_lead);
   task.blur = {plan.blur.tile, response.get(), plan.blur.grid, {}, {}, Outside(int(outside))};
   task.adjoint = {plan.adjoint.tile, turned.get(), plan.adjoint.grid, {}, {},
                   outside == int(Outside::kWrap) ? Outside::kWrap : Outside::kZero};
@@ -330,9 +344,8 @@ int64_t richardson_lucy_run(const Tensor& observed, Maybe status, Tensor scene, 
     task.adjoint.input[axis] = task.frame[axis] = plan.frame[axis];
     task.before[axis] = before[axis];
     task.spread[axis] = plan.spread[axis];
-    task.blur.shift[axis] = unknown ? 0 : -before[axis];
-    // Of the turned kernel, whose centre lies `before` points from its beginning.
-    task.adjoint.shift[axis] = unknown || plan.fold ? 1 - kernel[axis] : before[axis] + 1 - kernel[axis];
+    task.blur.shift[axis] = plan.blur_shift[axis];
+    task.adjoint.shift[axis] = plan.adjoint_shift[axis];
   }
   if (weights) {
     task.window[0] = weights;

@@ -1,10 +1,12 @@
 #pragma once
 
 #include "overlap_save.h"
+#include "strips.h"
 
 namespace imgrestore {
 
-// One picture under Richardson-Lucy's iteration. Sizes: frame (observed, status, ratio) and scene (all others).
+// One picture under Richardson-Lucy's iteration. Sizes: frame (observed, status, ratio) and scene (all others). Pictures are
+// in strips, but for the share, which is in rows.
 struct RichardsonLucyPlane {
   const float *observed, *status;   // status may be null: all pixels are to be fitted
   float *scene, *previous, *change;  // the last two are null without acceleration; the next scene goes to previous then
@@ -39,8 +41,11 @@ struct RichardsonLucyKernels {
   // Boxes of the ratio, and of the next estimate. sums: 2 numbers a box, each box its own.
   void (*blur)(const RichardsonLucyTask&, const RichardsonLucyPlane&, const OverlapSaveBox* boxes, int parts,
                double* const* sums, float* tile, float* lines);
-  void (*adjoint)(const RichardsonLucyTask&, const RichardsonLucyPlane&, const OverlapSaveBox* boxes,
-                  int parts, double* const* sums, float* tile, float* lines);
+  void (*adjoint)(const RichardsonLucyTask&, const RichardsonLucyPlane&, const OverlapSaveBox* boxes, int parts,
+                  double* const* sums, float* tile, float* lines);
+  // Boxes of what the adjoint gives around the frame, in rows.
+  void (*spread)(const RichardsonLucyTask&, const RichardsonLucyPlane&, const OverlapSaveBox* boxes, int parts, float* to,
+                 float* tile, float* lines);
   // Rows begin ... end - 1 of all the scene's rows: the estimate divided by total variation's damping; the update from a
   // correction that is spread beyond the frame. rows is scratch: richardson_lucy_rows() scalars.
   void (*damp)(const RichardsonLucyTask&, const RichardsonLucyPlane&, int64_t begin, int64_t end, float* rows);

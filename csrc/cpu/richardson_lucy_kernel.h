@@ -1,11 +1,13 @@
 #pragma once
 
+#include "../math/richardson_lucy.h"
 #include "overlap_save_kernel.h"
 #include "richardson_lucy.h"
 
 namespace imgrestore {
 namespace IMGR_ISA {
 
+// Pictures are in strips (strips.h).
 struct RichardsonLucy {
   typedef OverlapSave O;
   typedef O::X X;
@@ -21,6 +23,55 @@ struct RichardsonLucy {
     return sum;
   }
 
+  // The first `count` lanes, and 0 beyond the picture's last column.
+  static IMGR_HD V first(V v, int64_t count) {
+    for (int64_t i = count; i < L; ++i) v[i] = 0;
+    return v;
+  }
+
+  // A picture that is read: value, or where there is a previous one that and the next one extrapolated.
+  struct Strips {
+    static constexpr int kRun = 1;
+    const float *value, *previous;
+    float factor;
+
+    static IMGR_HD int64_t row(const OverlapSavePass& p, int64_t z, int64_t y, int64_t x) {
+      const int64_t row = overlap_save_locate(y, p.input[1], p.outside);
+      return row < 0 ? -1 : strips_at(p.input, L, z, row, x);
+    }
+
+    template <bool Extrapolate>
+    IMGR_HD V at(int64_t i) const {
+      return Extrapolate ? rl_ahead(X::load(value + i), X::load(previous + i), factor) : X::load(value + i);
+    }
+    // Columns x ... of rows y ..., from one strip or from two.
+    template <bool Extrapolate, bool Two>
+    void rows(const OverlapSavePass& p, int64_t z, int64_t y, int64_t x, float* to) const {
+      const int64_t strip = strips_at(p.input, L, z, 0, x), next = p.input[1] * L;
+      for (int64_t r = 0; r < p.tile.height; ++r, to += E) {
+        const int64_t row = overlap_save_locate(y + r, p.input[1], p.outside), i = strip + row * L;
+        V v = {};
+        if (row >= 0) v = Two ? X::join(at<Extrapolate>(i), at<Extrapolate>(i + next), int(x % L)) : at<Extrapolate>(i);
+        X::store(to, v);
+      }
+    }
+    void inside(const OverlapSavePass& p, int64_t z, int64_t y, int64_t x, int, int64_t, float* to) const {
+      if (previous) return x % L ? rows<true, true>(p, z, y, x, to) : rows<true, false>(p, z, y, x, to);
+      return x % L ? rows<false, true>(p, z, y, x, to) : rows<false, false>(p, z, y, x, to);
+    }
+
+    IMGR_HD V lanes(const OverlapSavePass& p, int64_t z, int64_t y, const int64_t* columns) const {
+      V v = {}, before = {};
+      for (int i = 0; i < L; ++i) {
+        const int64_t at = columns[i] < 0 ? -1 : row(p, z, y, columns[i]);
+        if (at < 0) continue;
+        v[i] = value[at + columns[i] % L];
+        if (previous) before[i] = previous[at + columns[i] % L];
+      }
+      return previous ? rl_ahead(v, before, factor) : v;
+    }
+  };
+
   // ---- blur: the observed over the expected, and the residual's weighed square
 
   struct Ratio {
@@ -28,44 +79,35 @@ struct RichardsonLucy {
     const Plane* plane;
     double* sums;
 
-    void store(const OverlapSaveBox& box, int64_t z, int64_t column, const float* from, int64_t step) {
-      if (task->window[0]) return store_as<true>(box, z, column, from, step);
-      store_as<false>(box, z, column, from, step);
+    void store(const OverlapSaveBox& box, int64_t z, int64_t column, int, const float* from, int64_t) {
+      if (task->window[0]) return store_as<true>(box, z, column, from);
+      store_as<false>(box, z, column, from);
     }
 
     template <bool Watched>
-    void store_as(const OverlapSaveBox& box, int64_t z, int64_t column, const float* from, int64_t step) {
+    void store_as(const OverlapSaveBox& box, int64_t z, int64_t column, const float* from) {
       const Plane& p = *plane;
-      const int64_t *size = task->frame, columns = O::run_of(box.size[2] - column);
-      int64_t at = ((box.origin[0] + z) * size[1] + box.origin[1]) * size[2] + box.origin[2] + column;
-      V squares[O::kRun] = {};
-      for (int64_t r = 0; r < box.size[1]; ++r, at += size[2], from += E) {
-        if (r + O::kAhead < box.size[1]) {
-          O::prefetch(p.observed + at + O::kAhead * size[2], columns);
-          O::prefetch(p.ratio + at + O::kAhead * size[2], columns);
+      const int64_t x = box.origin[2] + column, count = box.size[2] - column;
+      int64_t at = strips_at(task->frame, L, box.origin[0] + z, box.origin[1], x);
+      V squares = {};
+      for (int64_t r = 0; r < box.size[1]; ++r, at += L, from += E) {
+        const V expected = X::load(from) + p.background, observed = X::load(p.observed + at);
+        V quotient = rl_quotient(observed, expected, p.tiny);
+        V status = V{} + 1.0f;
+        if (p.status) {
+          status = X::load(p.status + at);
+          quotient = rl_masked(quotient, status);
         }
-        for (int64_t x = 0; x < columns; x += L) {
-          const int64_t left = columns - x;
-          const V expected = X::load(from + x / L * step) + p.background, observed = O::some(p.observed + at + x, left);
-          V quotient = rl_quotient(observed, expected, p.tiny);
-          V status = V{} + 1.0f;
-          if (p.status) {
-            status = O::some(p.status + at + x, left);
-            quotient = rl_masked(quotient, status);
-          }
-          O::put(p.ratio + at + x, quotient, left);
-          if (Watched) {
-            const V residual = rl_residual(observed, expected, status);
-            squares[x / L] += residual * residual * task->window[1][box.origin[1] + r];
-          }
+        if (count < L) quotient = first(quotient, count);
+        X::store(p.ratio + at, quotient);
+        if (Watched) {
+          const V residual = rl_residual(observed, expected, status);
+          squares += residual * residual * task->window[1][box.origin[1] + r];
         }
       }
       if (!Watched) return;
-      for (int64_t x = 0; x < columns; x += L) {
-        V part = squares[x / L] * O::some(task->window[2] + box.origin[2] + column + x, columns - x);
-        for (int64_t i = columns - x; i < L; ++i) part[i] = 0;
-        sums[0] += total(part) * task->window[0][box.origin[0] + z];
-      }
+      const V part = first(squares, count) * O::some(task->window[2] + x, count);
+      sums[0] += total(part) * task->window[0][box.origin[0] + z];
     }
   };
 
@@ -82,17 +124,20 @@ struct RichardsonLucy {
   }
 
   static IMGR_HD void update(const Plane& p, int64_t at, const float* share_at, V correction, int64_t count, Sums& sums) {
-    V start = O::some(p.scene + at, count);
-    if (p.previous) start = rl_ahead(start, O::some(p.previous + at, count), p.factor);
-    const V damped = p.damped ? O::some(p.damped + at, count) : start;
+    V start = X::load(p.scene + at);
+    if (p.previous) start = rl_ahead(start, X::load(p.previous + at), p.factor);
+    const V damped = p.damped ? X::load(p.damped + at) : start;
     const V share = share_at ? O::some(share_at, count) : V{} + 1.0f;
-    const V next = rl_update(start, damped, correction, share);
-    if (!p.previous) return O::put(p.scene + at, next, count);
-    const V change = next - start, last = O::some(p.change + at, count);
+    V next = rl_update(start, damped, correction, share);
+    if (count < L) next = first(next, count);
+    if (!p.previous) return X::store(p.scene + at, next);
+    V change = next - start;
+    if (count < L) change = first(change, count);
+    const V last = X::load(p.change + at);
     sums.agree += change * last;
     sums.size += last * last;
-    O::put(p.change + at, change, count);
-    O::put(p.previous + at, next, count);
+    X::store(p.change + at, change);
+    X::store(p.previous + at, next);
   }
 
   struct Update {
@@ -100,47 +145,39 @@ struct RichardsonLucy {
     const Plane* plane;
     double* sums;
 
-    void store(const OverlapSaveBox& box, int64_t z, int64_t column, const float* from, int64_t step) {
+    void store(const OverlapSaveBox& box, int64_t z, int64_t column, int, const float* from, int64_t) {
       const Plane& p = *plane;
-      const int64_t *size = task->scene, columns = O::run_of(box.size[2] - column);
-      int64_t at = ((box.origin[0] + z) * size[1] + box.origin[1]) * size[2] + box.origin[2] + column;
+      const int64_t x = box.origin[2] + column, count = box.size[2] - column;
+      int64_t at = strips_at(task->scene, L, box.origin[0] + z, box.origin[1], x);
       Sums partial = {};
-      for (int64_t r = 0; r < box.size[1]; ++r, at += size[2], from += E) {
-        if (r + O::kAhead < box.size[1]) {
-          const int64_t later = at + O::kAhead * size[2];
-          O::prefetch(p.scene + later, columns);
-          if (p.previous) {
-            O::prefetch(p.previous + later, columns);
-            O::prefetch(p.change + later, columns);
-          }
-        }
+      for (int64_t r = 0; r < box.size[1]; ++r, at += L, from += E) {
         const float* share = share_row(*task, p, box.origin[0] + z, box.origin[1] + r);
-        if (share) share += box.origin[2] + column;
-        for (int64_t x = 0; x < columns; x += L) {
-          update(p, at + x, share ? share + x : nullptr, X::load(from + x / L * step), columns - x, partial);
-        }
+        update(p, at, share ? share + x : nullptr, X::load(from), count, partial);
       }
       sums[0] += total(partial.agree);
       sums[1] += total(partial.size);
     }
   };
 
-  template <class Out>
-  static void run(const Task& task, const OverlapSavePass& pass, const OverlapSaveInput& in, const Plane& plane,
-                  const OverlapSaveBox* boxes, int parts, double* const* sums, float* tile, float* lines) {
-    const OverlapSaveInput both[2] = {in, in};
-    Out out[2] = {{&task, &plane, sums[0]}, {&task, &plane, sums[parts - 1]}};
-    O::pair(pass, both, boxes, parts, out, tile, lines);
-  }
-
   static void blur(const Task& task, const Plane& plane, const OverlapSaveBox* boxes, int parts, double* const* sums,
                    float* tile, float* lines) {
-    run<Ratio>(task, task.blur, {plane.scene, plane.previous, plane.factor}, plane, boxes, parts, sums, tile, lines);
+    const Strips in = {plane.scene, plane.previous, plane.factor};
+    Ratio out[2] = {{&task, &plane, sums[0]}, {&task, &plane, sums[parts - 1]}};
+    O::pair(task.blur, in, boxes, parts, out, tile, lines);
   }
 
   static void adjoint(const Task& task, const Plane& plane, const OverlapSaveBox* boxes, int parts, double* const* sums,
                       float* tile, float* lines) {
-    run<Update>(task, task.adjoint, {plane.ratio, nullptr, 0}, plane, boxes, parts, sums, tile, lines);
+    const Strips in = {plane.ratio, nullptr, 0};
+    Update out[2] = {{&task, &plane, sums[0]}, {&task, &plane, sums[parts - 1]}};
+    O::pair(task.adjoint, in, boxes, parts, out, tile, lines);
+  }
+
+  static void spread(const Task& task, const Plane& plane, const OverlapSaveBox* boxes, int parts, float* to, float* tile,
+                     float* lines) {
+    const Strips in = {plane.ratio, nullptr, 0};
+    O::ToRows out[2] = {{to, task.spread}, {to, task.spread}};
+    O::pair(task.adjoint, in, boxes, parts, out, tile, lines);
   }
 
   // ---- boundary "reflect": the correction beyond the frame belongs to the pixels it is the mirror image of
@@ -176,7 +213,8 @@ struct RichardsonLucy {
       Sums partial = {};
       const float* share = share_row(t, p, z, y);
       for (int64_t x = 0; x < w; x += L) {
-        update(p, line * w + x, share ? share + x : nullptr, O::some(row + x, w - x), w - x, partial);
+        const int64_t at = strips_at(t.scene, L, z, y, x);
+        update(p, at, share ? share + x : nullptr, O::some(row + x, w - x), w - x, partial);
       }
       sums[0] += total(partial.agree);
       sums[1] += total(partial.size);
@@ -187,10 +225,11 @@ struct RichardsonLucy {
 
   // Row (z, y) of the extrapolated estimate, its last pixel repeated once.
   static void copy_row(const Task& t, const Plane& p, int64_t z, int64_t y, float* to) {
-    const int64_t w = t.scene[2], at = (z * t.scene[1] + y) * w;
+    const int64_t w = t.scene[2];
     for (int64_t x = 0; x < w; x += L) {
-      V v = O::some(p.scene + at + x, w - x);
-      if (p.previous) v = rl_ahead(v, O::some(p.previous + at + x, w - x), p.factor);
+      const int64_t at = strips_at(t.scene, L, z, y, x);
+      V v = X::load(p.scene + at);
+      if (p.previous) v = rl_ahead(v, X::load(p.previous + at), p.factor);
       X::storeu(to + x, v);
     }
     to[w] = to[w - 1];
@@ -243,14 +282,15 @@ struct RichardsonLucy {
           sum -= (here - X::loadu(row[4] + x)) * inverse_length(t, p, row[4], row[6], row[0], x);
         }
         const V divisor = V{} + 1.0f - sum * t.tv_weight;
-        O::put(p.damped + line * w + x, here / (divisor < 0.1f ? V{} + 0.1f : divisor), w - x);
+        X::store(p.damped + strips_at(t.scene, L, z, y, x), here / (divisor < 0.1f ? V{} + 0.1f : divisor));
       }
     }
   }
 };
 
-extern const RichardsonLucyKernels richardson_lucy_f32 = {RichardsonLucy::L, RichardsonLucy::blur, RichardsonLucy::adjoint,
-                                                          RichardsonLucy::damp, RichardsonLucy::fold};
+extern const RichardsonLucyKernels richardson_lucy_f32 = {RichardsonLucy::L,      RichardsonLucy::blur,
+                                                          RichardsonLucy::adjoint, RichardsonLucy::spread,
+                                                          RichardsonLucy::damp,    RichardsonLucy::fold};
 
 }  // namespace IMGR_ISA
 }  // namespace imgrestore

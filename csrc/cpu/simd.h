@@ -86,6 +86,19 @@ struct Vec {
       exchange_all<2 * B>(t);
     }
   }
+  template <int... J>
+  static IMGR_HD V join_(V x, V y, int offset, Indices<J...>) {
+#if defined(__clang__)
+    V joined;
+    for (int i = 0; i < L; ++i) joined[i] = i + offset < L ? x[i + offset] : y[i + offset - L];
+    return joined;
+#else
+    return __builtin_shuffle(x, y, (I){J...} + offset);
+#endif
+  }
+  // L lanes of x and then y, from `offset` on: 0 ... L.
+  static IMGR_HD V join(V x, V y, int offset) { return join_(x, y, offset, All()); }
+
   // t[i][j] <-> t[j][i]
   static IMGR_HD void transpose(V* t) { exchange_all<1>(t); }
 };

@@ -61,7 +61,9 @@ def prepare(
     planes = to_planes(image, known.ndim, channel_axis, dtype=dtype)
     kernel = psf / psf.sum() if isinstance(psf, torch.Tensor) and psf.requires_grad else known
     blur = BlurOperator(kernel, tuple(planes.data.shape[2:]), boundary, planes.data)
-    valid = planes.good if mask is None else planes.good & to_mask(mask, planes)
+    if mask is None:
+        return Case(planes, known, blur, None if planes.finite else planes.good)
+    valid = planes.good & to_mask(mask, planes)
     if not bool(valid.any()):
         raise ValueError("mask leaves no pixel to fit; expected True where a pixel is good")
     return Case(planes, known, blur, None if bool(valid.all()) else valid)

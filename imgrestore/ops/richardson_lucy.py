@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from imgrestore import _native
-from imgrestore.ops._richardson_lucy_twin import TINY, Momentum, curvature
+from imgrestore.ops._richardson_lucy_native import run
+from imgrestore.ops._richardson_lucy_start import inverse_share, mean_light, window_lines, window_weight
+from imgrestore.ops._richardson_lucy_twin import Momentum, curvature
 from imgrestore.ops.blur_operator import BlurOperator
 
-# Where the frame sees less than this part of a scene's pixel, nothing can be said of it (Bertero & Boccacci 2005).
-LEAST_SEEN = 1e-2
-ROUNDING = 8
 STEEPEST = 0.9
-
-# The native op is called for about this long at a time, so that an interrupt is answered and progress is told.
-SECONDS = 0.1
-OUTSIDE = {"unknown": 0, "zero": 0, "reflect": 1, "periodic": 2}
 
 
 def richardson_lucy(
@@ -118,7 +111,7 @@ def richardson_lucy(
     if plain and blur.kernel.ndim == blur.space and _native.takes(*tensors):
         native = _native.op("richardson_lucy_run", _register)
         if native is not None:
-            return _run(native, observed, blur, num_iter, **options)
+            return run(native, observed, blur, num_iter, **options)
     return richardson_lucy_reference(observed, blur, num_iter, **options)
 
 
@@ -160,25 +153,28 @@ def richardson_lucy_reference(
     if not observed.numel():
         return observed.new_empty((*observed.shape[:2], *blur.scene_shape)), 0
     observed = observed.clamp_min(0)
-    start_of = _begin(observed, blur, background, valid)
     known = None if valid is None else valid.to(observed.dtype)
     space = tuple(range(2, observed.ndim))
+    count = float(observed[0, 0].numel()) if known is None else known.sum(dim=space, keepdim=True)
+    fitted = observed if known is None else observed * known
+    largest, total = fitted.amax(dim=space, keepdim=True), fitted.sum(dim=space, keepdim=True)
+    light, tiny = mean_light(largest, total, count, background)
+    inverse = inverse_share(observed, blur, known)
     active = observed.new_ones(observed.shape[:2] + (1,) * len(space))
-    windows = _windows(blur, observed)
+    windows = window_lines(blur, observed)
     window = torch.ones_like(observed[0, 0])
     for line in windows:
         window = window * line
-    weight = _window_weight(window, known, space)
-    inverse = start_of.inverse_share
+    weight = window_weight(window, known, space)
 
     def ratio(scene: Tensor) -> tuple[Tensor, Tensor]:
         expected = blur.apply(scene) + background
-        quotient = observed / torch.maximum(expected, start_of.tiny)
+        quotient = observed / torch.maximum(expected, tiny)
         if saturated is not None:
             quotient = torch.where(saturated, quotient.clamp_min(1), quotient)
         return (quotient if known is None else quotient * known), expected
 
-    scene = start_of.light.expand(*observed.shape[:2], *blur.scene_shape)
+    scene = light.expand(*observed.shape[:2], *blur.scene_shape)
     momentum = Momentum() if accelerate else None
     done = 0
     for done in range(1, num_iter + 1):
@@ -197,7 +193,7 @@ def richardson_lucy_reference(
                 break
         new = start * blur.adjoint(quotient)
         if tv_weight:
-            new = new / (1 - tv_weight * curvature(start, tv_weight, start_of.light)).clamp_min(1 - STEEPEST)
+            new = new / (1 - tv_weight * curvature(start, tv_weight, light)).clamp_min(1 - STEEPEST)
         if inverse is not None:
             new = torch.where(inverse > 0, (new * inverse).clamp_min(0), start)
         else:
@@ -210,179 +206,6 @@ def richardson_lucy_reference(
         if progress is not None:
             progress(done / num_iter)
     return scene, done
-
-
-@dataclass(frozen=True)
-class _Start:
-    """Where the search begins: the mean light, what keeps its quotients finite, and 1 / the light seen of each place.
-
-    `inverse_share` is 0 where next to nothing is seen, and None where everything is.
-    """
-
-    light: Tensor
-    tiny: Tensor
-    inverse_share: Tensor | None
-
-
-def _begin(
-    observed: Tensor, blur: BlurOperator, background: Tensor | float, valid: Tensor | None, share: Tensor | None = None
-) -> _Start:
-    space = tuple(range(2, observed.ndim))
-    known = None if valid is None else valid.to(observed.dtype)
-    # The mean light: a fixed number would be dark for counts and bright for radiances.
-    count = known.sum(dim=space, keepdim=True) if known is not None else float(observed[0, 0].numel())
-    light = observed if known is None else observed * known
-    # An expectation below this is rounding of the transforms, whose sign and size mean nothing.
-    precision = torch.finfo(light.dtype)
-    tiny = (ROUNDING * precision.eps * light.detach().amax(dim=space, keepdim=True)).clamp_min(precision.tiny)
-    light = (light.sum(dim=space, keepdim=True) / count).nan_to_num(0.0)
-    light = torch.maximum(light - background, LEAST_SEEN * light)
-    # A dark outside is known, not unseen, so that no light is missing there.
-    if known is None and blur.boundary in ("zero", "periodic"):
-        return _Start(light, tiny, None)
-    if share is None and known is not None and blur.boundary == "zero":
-        share = 1 - blur.adjoint(1 - known)
-    elif share is None:
-        share = blur.adjoint(torch.ones_like(observed[:1, :1]) if known is None else known)
-    reached = share > LEAST_SEEN * share.amax(dim=space, keepdim=True)
-    return _Start(light, tiny, torch.where(reached, 1 / share.clamp_min(LEAST_SEEN), 0.0))
-
-
-def _windows(blur: BlurOperator, like: Tensor) -> list[Tensor]:
-    """The weight of residuals along each axis, shaped to broadcast: Hann's window squared."""
-    lines = []
-    for axis, size in enumerate(blur.frame):
-        shape = [1] * blur.space
-        shape[axis] = size
-        line = torch.hann_window(size + 2, periodic=False, dtype=like.dtype, device=like.device)[1:-1]
-        lines.append(line.square().reshape(shape))
-    return lines
-
-
-def _window_weight(window: Tensor, known: Tensor | None, space: tuple[int, ...]) -> Tensor:
-    weight = window.sum() if known is None else (window * known).sum(dim=space, keepdim=True)
-    return weight.clamp_min(torch.finfo(weight.dtype).tiny)
-
-
-# ---- the native op: tensors made ready for it, and the calls
-
-
-def _run(
-    native: Any,
-    observed: Tensor,
-    blur: BlurOperator,
-    num_iter: int,
-    *,
-    accelerate: bool,
-    background: Tensor | float,
-    tv_weight: float,
-    sigma: Tensor | None,
-    valid: Tensor | None,
-    saturated: Tensor | None,
-    progress: Callable[[float], None] | None,
-) -> tuple[Tensor, int]:
-    observed = observed.detach()
-    planes, pictures = observed.shape[:2], observed.shape[0] * observed.shape[1]
-    light = observed if bool(observed.amin() >= 0) else observed.clamp_min(0)
-    begin = _begin(light, blur, background, valid, _narrow_share(blur, observed) if valid is None else None)
-    frame, scene_shape, size = (_deep(s) for s in (blur.frame, blur.scene_shape, blur.kernel.shape))
-    kernel = blur.kernel.detach().reshape(size)
-    before = [k - 1 - c for k, c in zip(size, (0,) * (3 - blur.space) + tuple(blur.centre), strict=True)]
-    light = begin.light.reshape(pictures)
-    empty = torch.ops.imgrestore.large_empty
-    scene = empty([pictures, *scene_shape]).copy_(light.reshape(-1, 1, 1, 1))
-    previous = empty(list(scene.shape)).copy_(scene) if accelerate else None
-    change = empty(list(scene.shape)).zero_() if accelerate else None
-    ratio = empty([pictures, *frame])
-    outside, unknown = OUTSIDE[blur.boundary], blur.boundary == "unknown"
-    spread = None
-    if blur.boundary == "reflect":
-        spread = empty([pictures, *(n + k - 1 for n, k in zip(frame, size, strict=True))])
-    share = begin.inverse_share
-    if share is not None:
-        if share.shape[:2].numel() > 1:
-            share = share.expand(*planes, *share.shape[2:])
-        share = share.reshape(-1, *_deep(share.shape[2:])).contiguous()
-
-    window = weight = None
-    if sigma is not None:
-        lines = _windows(blur, observed)
-        window = torch.cat([observed.new_ones(3 - blur.space), *(line.flatten() for line in lines)])
-        whole = lines[0] * lines[1] if blur.space == 2 else lines[0] * lines[1] * lines[2]
-        known = None if valid is None else valid.to(observed.dtype)
-        weight = _window_weight(whole, known, tuple(range(2, observed.ndim)))
-    state = observed.new_zeros((pictures, 6), dtype=torch.float64)
-    for column, value in ((1, background), (2, begin.tiny), (3, begin.light.clamp_min(TINY)), (4, sigma)):
-        if value is not None:
-            state[:, column] = _each(value, observed)
-    if weight is not None:
-        state[:, 4] *= _each(weight, observed).sqrt()
-    state[:, 5] = 1
-
-    units = torch.ops.imgrestore.richardson_lucy_units(
-        [pictures, *frame], list(size), outside, unknown, tv_weight > 0
-    )
-    sums = observed.new_empty(4 * units, dtype=torch.float64)
-    tensors = (
-        observed.reshape(pictures, *frame).contiguous(),
-        _status(valid, saturated, observed, frame),
-        scene,
-        previous,
-        change,
-        ratio,
-        empty(list(scene.shape)) if tv_weight else None,
-        spread,
-        share,
-        window,
-        kernel,
-        state,
-        sums,
-    )
-    total, position, done = units * num_iter, 0, 0
-    step = max(1, min(units, units * 4_000_000 // scene.numel()))
-    while position < total:
-        end, started = min(position + step, total), time.perf_counter()
-        done = native(*tensors, before, outside, unknown, float(tv_weight), position, end)
-        position = end
-        step = max(1, min(2 * step, int(step * SECONDS / max(time.perf_counter() - started, 1e-6))))
-        if progress is not None:
-            progress(position / total)
-        if sigma is not None and not bool(state[:, 5].any()):
-            break
-    newest = previous if previous is not None and done % 2 else scene
-    return newest.reshape(*planes, *blur.scene_shape), done
-
-
-def _narrow_share(blur: BlurOperator, like: Tensor) -> Tensor | None:
-    """The part of each place's light that the frame sees, with the rows away from the rim, all alike, kept once."""
-    if blur.boundary != "unknown":
-        return None
-    support = blur.kernel.shape
-    frame = tuple(min(n, k) for n, k in zip(blur.frame[:-1], support[:-1], strict=True)) + blur.frame[-1:]
-    small = BlurOperator(blur.psf, frame, "unknown", like)
-    return small.adjoint(like.new_ones((1, 1, *frame)))
-
-
-def _deep(size: Any) -> tuple[int, ...]:
-    return (1,) * (3 - len(size)) + tuple(size)
-
-
-def _each(value: Any, observed: Tensor) -> Tensor:
-    """A number for each plane, in float64."""
-    shape = observed.shape[:2] + (1,) * (observed.ndim - 2)
-    return torch.as_tensor(value, dtype=torch.float64, device=observed.device).detach().expand(shape).reshape(-1)
-
-
-def _status(
-    valid: Tensor | None, saturated: Tensor | None, observed: Tensor, frame: tuple[int, ...]
-) -> Tensor | None:
-    """0 for pixels to leave out, 1 for those to fit, 2 for lower bounds."""
-    if valid is None and saturated is None:
-        return None
-    status = torch.ones_like(observed) if valid is None else valid.expand(observed.shape).to(observed.dtype)
-    if saturated is not None:
-        status = torch.where(saturated & (status > 0), 2.0, status)
-    return status.reshape(-1, *frame).contiguous()
 
 
 def _register() -> None:

@@ -1,0 +1,148 @@
+"""Richardson-Lucy in the native library: tensors made ready for the op, and the calls of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from imgrestore.ops._richardson_lucy_start import inverse_share, mean_light, window_lines, window_weight
+from imgrestore.ops._richardson_lucy_twin import TINY
+from imgrestore.ops.blur_operator import BlurOperator
+
+# The op is called for about this long at a time, so that an interrupt is answered and progress is told.
+SECONDS = 0.1
+FIRST_PIXELS = 4_000_000
+OUTSIDE = {"unknown": 0, "zero": 0, "reflect": 1, "periodic": 2}
+
+
+def run(
+    native: Any,
+    observed: Tensor,
+    blur: BlurOperator,
+    num_iter: int,
+    *,
+    accelerate: bool,
+    background: Tensor | float,
+    tv_weight: float,
+    sigma: Tensor | None,
+    valid: Tensor | None,
+    saturated: Tensor | None,
+    progress: Callable[[float], None] | None,
+) -> tuple[Tensor, int]:
+    """The scene and the number of steps, as `imgrestore.ops.richardson_lucy` has them."""
+    observed = observed.detach()
+    pictures = observed.shape[0] * observed.shape[1]
+    frame, scene_shape, size = (_deep(s) for s in (blur.frame, blur.scene_shape, blur.kernel.shape))
+    known = None if valid is None else valid.to(observed.dtype)
+    strips, status = _to_strips(observed), _status(known, saturated, observed)
+    light, tiny = _start(strips, status, background, observed)
+    empty, lanes = torch.ops.imgrestore.large_empty, strips.shape[-1]
+    depth, height, width = scene_shape
+    scene_strips = [pictures, depth, -(-width // lanes), height, lanes]
+    scene = empty(scene_strips).copy_(light.reshape(-1, 1, 1, 1, 1))
+    previous = empty(scene_strips).copy_(scene) if accelerate else None
+    change = empty(scene_strips).zero_() if accelerate else None
+    ratio = empty(list(strips.shape))
+    damped = empty(scene_strips) if tv_weight else None
+    spread = None
+    if blur.boundary == "reflect":
+        spread = empty([pictures, *(n + k - 1 for n, k in zip(frame, size, strict=True))])
+    window, weight = _window(blur, observed, known) if sigma is not None else (None, None)
+    state = _state(observed, background, tiny, light, sigma, weight)
+    kernel = blur.kernel.detach().reshape(size)
+    before = [k - 1 - c for k, c in zip(size, (0,) * (3 - blur.space) + tuple(blur.centre), strict=True)]
+    shape, outside, unknown = [pictures, *frame], OUTSIDE[blur.boundary], blur.boundary == "unknown"
+    units = torch.ops.imgrestore.richardson_lucy_units(shape, list(size), before, outside, unknown, tv_weight > 0)
+    sums = observed.new_empty(4 * units, dtype=torch.float64)
+    share = _share(blur, observed, known)
+    tensors = (strips, status, scene, previous, change, ratio, damped, spread, share, window, kernel, state, sums)
+    total, position, done = units * num_iter, 0, 0
+    step = max(1, min(units, units * FIRST_PIXELS // scene.numel()))
+    while position < total:
+        end, started = min(position + step, total), time.perf_counter()
+        done = native(*tensors, shape, before, outside, unknown, float(tv_weight), position, end)
+        position = end
+        step = max(1, min(2 * step, int(step * SECONDS / max(time.perf_counter() - started, 1e-6))))
+        if progress is not None:
+            progress(position / total)
+        if sigma is not None and not bool(state[:, 5].any()):
+            break
+    newest = previous if previous is not None and done % 2 else scene
+    del tensors, strips, ratio, change, damped, spread  # before the result takes memory of its own
+    result = torch.ops.imgrestore.from_strips(newest, width)
+    return result.reshape(*observed.shape[:2], *blur.scene_shape), done
+
+
+def _deep(size: Any) -> tuple[int, ...]:
+    return (1,) * (3 - len(size)) + tuple(size)
+
+
+def _to_strips(planes: Tensor) -> Tensor:
+    strips: Tensor = torch.ops.imgrestore.to_strips(planes if planes.ndim == 5 else planes.unsqueeze(2))
+    return strips
+
+
+def _status(known: Tensor | None, saturated: Tensor | None, observed: Tensor) -> Tensor | None:
+    """In strips: 0 for pixels to leave out, 1 for those to fit, 2 for lower bounds."""
+    if known is None and saturated is None:
+        return None
+    status = torch.ones_like(observed) if known is None else known.expand(observed.shape)
+    if saturated is not None:
+        status = torch.where(saturated & (status > 0), 2.0, status)
+    return _to_strips(status)
+
+
+def _start(
+    strips: Tensor, status: Tensor | None, background: Tensor | float, observed: Tensor
+) -> tuple[Tensor, Tensor]:
+    lights = torch.ops.imgrestore.light_of_strips(strips, status, observed.shape[-1]).to(observed.dtype)
+    levels = observed.shape[:2] + (1,) * (observed.ndim - 2)
+    largest, total, count = (lights[:, i].reshape(levels) for i in range(3))
+    return mean_light(largest, total, count, background)
+
+
+def _share(blur: BlurOperator, observed: Tensor, known: Tensor | None) -> Tensor | None:
+    narrow = None
+    if known is None and blur.boundary == "unknown":
+        # Away from the rim the rows are all alike, and are kept once.
+        support = blur.kernel.shape
+        frame = tuple(min(n, k) for n, k in zip(blur.frame[:-1], support[:-1], strict=True)) + blur.frame[-1:]
+        small = BlurOperator(blur.psf, frame, "unknown", observed)
+        narrow = small.adjoint(observed.new_ones((1, 1, *frame)))
+    share = inverse_share(observed, blur, known, narrow)
+    if share is None:
+        return None
+    if share.shape[:2].numel() > 1:
+        share = share.expand(*observed.shape[:2], *share.shape[2:])
+    return share.reshape(-1, *_deep(share.shape[2:])).contiguous()
+
+
+def _window(blur: BlurOperator, observed: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The window's lines, one after the other, and the sum of its weights."""
+    lines = window_lines(blur, observed)
+    joined = torch.cat([observed.new_ones(3 - blur.space), *(line.flatten() for line in lines)])
+    whole = lines[0] * lines[1] if blur.space == 2 else lines[0] * lines[1] * lines[2]
+    return joined, window_weight(whole, known, tuple(range(2, observed.ndim)))
+
+
+def _state(
+    observed: Tensor,
+    background: Tensor | float,
+    tiny: Tensor,
+    light: Tensor,
+    sigma: Tensor | None,
+    weight: Tensor | None,
+) -> Tensor:
+    """A row for each picture: momentum, background, tiny, light, the residual's bound, and 1 while it is worked on."""
+    levels = observed.shape[:2] + (1,) * (observed.ndim - 2)
+
+    def each(value: Any) -> Tensor:
+        return torch.as_tensor(value, dtype=torch.float64, device=observed.device).detach().expand(levels).reshape(-1)
+
+    bound = each(0.0) if sigma is None or weight is None else each(sigma) * each(weight).sqrt()
+    columns = (each(0.0), each(background), each(tiny), each(light.clamp_min(TINY)), bound, each(1.0))
+    return torch.stack(columns, dim=1).contiguous()
