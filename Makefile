@@ -22,6 +22,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # be loaded first, and what it never frees is no concern.
 SANITIZED := $(CURDIR)/build/sanitize
 OP_TESTS := $(patsubst imgrestore/ops/%.py,tests/test_%.py,$(filter-out imgrestore/ops/_%.py,$(wildcard imgrestore/ops/*.py)))
+OP_TESTS += tests/test_net_ops.py
 
 .PHONY: help install demo test lint sanitize docs bench wheel clean distclean
 

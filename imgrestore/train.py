@@ -145,9 +145,15 @@ class Trainer:
 
     def run(self) -> None:
         """Train until the schedule or the slice ends, or a signal comes; finish with an export."""
+        handlers = {number: signal.signal(number, self._ask_stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            self._run()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def _run(self) -> None:
         o = self.options
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._ask_stop)
         compile_blocks(self, o.compile)
         size = sum(p.numel() for p in self.net.parameters())
         print(f"{o.task}: {size / 1e6:.2f} M parameters on {machine(self.device)}, {len(self.ground.pictures)} pictures"

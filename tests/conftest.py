@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from scipy import signal
 
+from imgrestore import Psf
+
 settings.register_profile("imgrestore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("imgrestore")
 
@@ -34,3 +36,9 @@ def photographs():
 
     camera = data.camera() / 255.0
     return {"man": camera[70:190, 170:290], "buildings": camera[220:340, 150:270]}
+
+
+@pytest.fixture(scope="session")
+def case(photographs):
+    """A sharp and an observed picture, 48 x 48, blurred by a disk."""
+    return observe(photographs["man"], Psf.disk(2), 48)

@@ -1,17 +1,10 @@
-"""What the tests of the filters have in common: pictures, views of pictures, threads and child processes."""
+"""What the tests of the filters have in common: pictures, views of pictures, threads and gradients."""
 
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import torch
 
-from imgrestore import _native
-
-needs_native = pytest.mark.skipif(not _native.available(), reason=f"no native library: {_native.reason()}")
 BOUNDARIES = ("reflect", "nearest", "mirror", "wrap", "zero")
 SIZES = [(1, 1), (1, 7), (9, 1), (2, 3), (5, 16), (16, 17), (31, 33), (47, 64), (67, 131)]
 VIEWS = {
@@ -22,7 +15,6 @@ VIEWS = {
     "flipped": lambda x: x.flip(-1)[:, :32, :40],
 }
 views = pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
-isas = pytest.mark.parametrize("isa", _native.build_info()["isa"]["compiled"])
 
 
 def picture(*shape, dtype=torch.float32, seed=0):
@@ -64,27 +56,3 @@ def assert_gradients_of_twin(function, twin, *inputs, tolerance=1e-5):
     for a, b in zip(found, exact, strict=True):
         assert a.dtype == torch.float32
         assert relative_error(a.double(), b) < tolerance
-
-
-def in_child(code, **environment):
-    """Run code in another process; gives whether it has the library, and the instruction set in use."""
-    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    tail = '\nfrom imgrestore import _native\nprint(_native.available(), _native.build_info()["isa"]["in_use"])'
-    out = subprocess.run(
-        [sys.executable, "-c", code + tail],
-        env={**os.environ, "PYTHONPATH": path, **environment},
-        capture_output=True,
-        text=True,
-    )
-    assert out.returncode == 0, out.stderr
-    return out.stdout.split()
-
-
-def assert_isa(code, isa):
-    if isa not in _native.build_info()["isa"]["supported"]:
-        pytest.skip(f"this processor does not have {isa}")
-    assert in_child(code, IMGRESTORE_ISA=isa, IMGRESTORE_NATIVE="1") == ["True", isa]
-
-
-def assert_without_native(code):
-    assert in_child(code, IMGRESTORE_NATIVE="0") == ["False", "None"]

@@ -1,6 +1,5 @@
 """What the tests of picture files share: pixels, profiles, metadata, and the comparison."""
 
-
 import struct
 import zlib
 

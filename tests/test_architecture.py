@@ -1,10 +1,10 @@
 """The house's rules that can be read off the source: imports go down only, files stay short, ops have tests."""
 
 import ast
-import subprocess
 import sys
 from pathlib import Path
 
+import child
 import pytest
 
 import imgrestore
@@ -100,9 +100,7 @@ def test_every_op_has_its_test():
 
 
 def run(code):
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=60
-    ).stdout.strip()
+    return child.run("-c", code, timeout=60).stdout.strip()
 
 
 def test_import_is_light():

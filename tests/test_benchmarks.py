@@ -1,12 +1,11 @@
 """The benchmarks run from end to end, refuse unequal results, and write their page. Nothing here looks at a time."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import child
 import numpy as np
 import pytest
 
@@ -26,10 +25,9 @@ def measured(tmp_path_factory):
     baseline = {"IMGRESTORE_ISA": "baseline"}
     runs = (("whole", [], {}), ("alone", ["--ours"], {}), ("baseline", ["--ours"], baseline))
     for name, options, environment in runs:
-        command = [sys.executable, "-m", "pytest", "benchmarks/test_fft_filter.py", "--quick", *options]
+        command = ["-m", "pytest", "benchmarks/test_fft_filter.py", "--quick", *options]
         command += ["--results", str(folder / f"{name}.json"), "-p", "no:cacheprovider"]
-        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+        child.run(*command, cwd=ROOT, **environment)
     return folder
 
 

@@ -8,15 +8,12 @@ from filter_cases import (
     BOUNDARIES,
     SIZES,
     assert_gradients_of_twin,
-    assert_isa,
     assert_same_bits_everywhere,
-    assert_without_native,
-    isas,
-    needs_native,
     picture,
     relative_error,
     views,
 )
+from native_cases import assert_isa, assert_without_native, isas, needs_native
 
 from imgrestore import _native
 from imgrestore.ops import bilateral, bilateral_reference

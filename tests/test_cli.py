@@ -2,11 +2,10 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
+from subprocess import PIPE
 
+import child
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -296,12 +295,7 @@ def test_ctrl_c_leaves_nothing_half_written(here):
     for number in range(40):
         io.write(f"{number:02}.png", RNG.integers(0, 255, (200, 200), np.uint8))
     words = ["deblur", ".", "-o", "out", "--psf", "gaussian:2", "--method", "tv"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "imgrestore", *words],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(imgrestore.__file__).parents[1])},
-    )
+    process = child.start("-m", "imgrestore", *words, stderr=PIPE, text=True)
     deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline and not (here / "out").exists():
         time.sleep(0.02)

@@ -1,6 +1,5 @@
 """`deblur`: what goes in comes out in the same form, sharper, and with an account of what was done."""
 
-
 import numpy as np
 import pytest
 import torch
@@ -14,11 +13,6 @@ from imgrestore import Psf, Restoration, deblur
 DTYPES = [np.uint8, np.uint16, np.float16, np.float32, np.float64, ">f4", ">u2"]
 METHODS = ["wiener", "rl", "tv", "hyperlaplacian", "auto"]
 by_method = pytest.mark.parametrize("method", METHODS)
-
-
-@pytest.fixture(scope="module")
-def case(photographs):
-    return observe(photographs["man"], Psf.disk(2), 48)
 
 
 @pytest.mark.parametrize(

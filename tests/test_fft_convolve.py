@@ -1,16 +1,13 @@
 """`fft_convolve` against its twin in float64, and against scipy."""
 
-import os
-import subprocess
-import sys
 import threading
 
 import numpy as np
 import pytest
 import torch
+from native_cases import assert_isa, assert_without_native, isas, needs_native
 from scipy import ndimage, signal
 
-from imgrestore import _native
 from imgrestore.ops import fft_convolve, fft_convolve_reference
 
 SHAPES = [
@@ -154,7 +151,7 @@ def test_gradcheck(mode, boundary):
     assert torch.autograd.gradgradcheck(function, (image, k))
 
 
-@pytest.mark.skipif(not _native.available(), reason="needs the native library")
+@needs_native
 @pytest.mark.parametrize("outside", [0, 1, 2])
 def test_opcheck(outside):
     fft_convolve(torch.ones(3, 3), torch.ones(1, 1))
@@ -203,8 +200,11 @@ for size, kernel in [((70, 61), (9, 8)), ((300, 33), (31, 3))]:
 """
 
 
-@pytest.mark.parametrize("setting", ["baseline", "avx2", "avx512", "off"])
-def test_every_instruction_set(setting):
-    own = {"IMGRESTORE_NATIVE": "0"} if setting == "off" else {"IMGRESTORE_ISA": setting}
-    done = subprocess.run([sys.executable, "-c", CHILD], env=os.environ | own, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+@needs_native
+@isas
+def test_every_instruction_set(isa):
+    assert_isa(CHILD, isa)
+
+
+def test_same_answers_without_native_code():
+    assert_without_native(CHILD)

@@ -1,19 +1,15 @@
 import math
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from native_cases import assert_isa, assert_without_native, isas, needs_native
 
 from imgrestore import _native
 from imgrestore.ops import fft_filter, fft_filter_reference
 
-needs_native = pytest.mark.skipif(not _native.available(), reason=f"no native library: {_native.reason()}")
 C64 = torch.complex64
 TOLERANCE = {torch.float32: 2e-6, torch.float64: 1e-14}
 COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
@@ -209,8 +205,7 @@ def test_errors_name_the_argument(change, error, message):
 
 
 CHILD = """
-import sys, torch
-from imgrestore import _native
+import torch
 from imgrestore.ops import fft_filter, fft_filter_reference
 generator = torch.Generator().manual_seed(3)
 for h, w in [(1, 1), (2, 3), (40, 45), (64, 128), (75, 36), (250, 9)]:
@@ -220,31 +215,14 @@ for h, w in [(1, 1), (2, 3), (40, 45), (64, 128), (75, 36), (250, 9)]:
         exact = fft_filter_reference(image.double(), response.to(torch.complex128))
         error = (fft_filter(image, response) - exact).abs().max() / exact.abs().max()
         assert error < (1e-5 if dtype == torch.float32 else 1e-13), (h, w, dtype, error)
-isa = _native.build_info()["isa"]
-print(_native.available(), isa["in_use"])
 """
 
 
-def in_child(**environment):
-    root = Path(__file__).parents[1]
-    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
-    out = subprocess.run(
-        [sys.executable, "-c", CHILD],
-        env={**os.environ, "PYTHONPATH": path, **environment},
-        capture_output=True,
-        text=True,
-    )
-    assert out.returncode == 0, out.stderr
-    return out.stdout.split()
-
-
 @needs_native
-@pytest.mark.parametrize("isa", _native.build_info()["isa"]["compiled"])
+@isas
 def test_every_instruction_set(isa):
-    if isa not in _native.build_info()["isa"]["supported"]:
-        pytest.skip(f"this processor does not have {isa}")
-    assert in_child(IMGRESTORE_ISA=isa, IMGRESTORE_NATIVE="1") == ["True", isa]
+    assert_isa(CHILD, isa)
 
 
 def test_same_answers_without_native_code():
-    assert in_child(IMGRESTORE_NATIVE="0") == ["False", "None"]
+    assert_without_native(CHILD)

@@ -1,148 +1,35 @@
-import math
-import os
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+"""What is asked of `gated_block` alone; the rest is in test_net_ops.py."""
 
 import pytest
 import torch
+from net_cases import BLOCK, LAST, PLANES
 
-from imgrestore import _native
-from imgrestore.ops import gated_block, gated_block_reference
+from imgrestore.ops import gated_block
 
-needs_native = pytest.mark.skipif(not _native.available(), reason=f"no native library: {_native.reason()}")
-LAST, PLANES = torch.channels_last, torch.contiguous_format
-LAYOUTS = pytest.mark.parametrize("layout", [PLANES, LAST], ids=["planes", "channels_last"])
-TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float64: 1e-12}
-SIZES = [(1, 1), (1, 7), (9, 1), (2, 3), (5, 16), (9, 17), (13, 61), (33, 70), (3, 300)]
 NAMES = ("norm_weight", "norm_bias", "expand_weight", "expand_bias", "depthwise_weight", "depthwise_bias")
 NAMES += ("project_weight", "project_bias", "scale")
-
-
-def make(shape, dtype=torch.float32, layout=PLANES, seed=0, norm=True, inner=None):
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(*size):
-        return torch.randn(size, generator=generator, dtype=torch.float64).to(dtype)
-
-    x = draw(*shape).contiguous(memory_format=layout)
-    channels = shape[1]
-    inner = inner or channels
-    norm = (1 + draw(channels), draw(channels)) if norm else (None, None)
-    expand = (draw(2 * inner, channels, 1, 1) / channels**0.5, draw(2 * inner))
-    depthwise = (draw(2 * inner, 1, 3, 3) / 3, draw(2 * inner))
-    project = (draw(channels, inner, 1, 1) / inner**0.5, draw(channels))
-    return (x, *norm, *expand, *depthwise, *project, draw(channels, 1, 1))
-
-
-def assert_is_twin(x, *parameters):
-    out = gated_block(x, *parameters)
-    exact = gated_block_reference(x.double(), *(None if p is None else p.double() for p in parameters))
-    assert out.dtype == x.dtype
-    assert out.shape == exact.shape
-    error = (out - exact).abs().max() / exact.abs().max().clamp_min(1e-30)
-    assert error < TOLERANCE[x.dtype], (tuple(x.shape), x.dtype, float(error))
-
-
-@LAYOUTS
-@pytest.mark.parametrize("channels", [3, 8, 16, 17, 40])
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_is_its_twin(size, channels, layout):
-    assert_is_twin(*make((2, channels, *size), layout=layout))
-
-
-@LAYOUTS
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-@pytest.mark.parametrize("channels", [3, 16, 20])
-def test_other_precisions(channels, dtype, layout):
-    for size in ((1, 1), (7, 40), (10, 67)):
-        assert_is_twin(*make((2, channels, *size), dtype, layout))
-
-
-@pytest.mark.parametrize("size", [(1, 8, 300, 310), (3, 8, 70, 523)], ids=str)
-def test_many_tiles(size):
-    assert_is_twin(*make(size))
-    assert_is_twin(*make(size, layout=LAST))
-
-
-@pytest.mark.parametrize(
-    "view",
-    [
-        lambda x: x[:, :, ::2, 3:43],
-        lambda x: x.transpose(-1, -2)[:, :, :32, :40],
-        lambda x: x[:, :, 5:37, 1:81:2],
-        lambda x: x[:1, :, :32, :40].expand(4, -1, -1, -1),
-        lambda x: x[:, :, :1].expand(-1, -1, 20, -1),
-        lambda x: x.flip(-1),
-        lambda x: x.contiguous(memory_format=LAST)[:, :, 2:30, 3:50],
-    ],
-    ids=["rows", "transposed", "columns", "expanded", "repeated", "flipped", "channels_last"],
-)
-def test_strided_planes(view):
-    x, *parameters = make((2, 8, 64, 90))
-    assert_is_twin(view(x), *parameters)
-
-
-@pytest.mark.parametrize("size", [(0, 8, 5, 6), (2, 8, 0, 6), (2, 8, 5, 0)], ids=str)
-def test_empty(size):
-    _, *parameters = make((2, 8, 3, 3))
-    assert gated_block(torch.zeros(size), *parameters).shape == size
-
-
-def test_several_threads_at_once_get_the_same_bits():
-    jobs = [make((2, 8, h, w), seed=h) for h, w in [(64, 64), (60, 72), (128, 40), (90, 100)]] * 4
-    alone = [gated_block(*job) for job in jobs]
-    with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda job: gated_block(*job), jobs))
-    for a, b in zip(alone, together, strict=True):
-        assert torch.equal(a, b)
-
-
-@LAYOUTS
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_bits_do_not_depend_on_threads_or_cut(layout, dtype):
-    x, *parameters = make((1, 8, 150, 1100), dtype, layout)
-    threads = torch.get_num_threads()
-    try:
-        results = []
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            results.append(gated_block(x, *parameters))
-    finally:
-        torch.set_num_threads(threads)
-    assert all(torch.equal(results[0], other) for other in results[1:])
-    if _native.available():
-        part = gated_block(x[:, :, 20:130, 300:777], *parameters)
-        assert torch.equal(part[:, :, 1:-1, 1:-1], results[0][:, :, 21:129, 301:776])
-
-
-@needs_native
-@LAYOUTS
-def test_result_has_the_layout_of_its_input(layout):
-    assert gated_block(*make((2, 8, 5, 6), layout=layout)).is_contiguous(memory_format=layout)
 
 
 @pytest.mark.parametrize("inner", [1, 3, 32])
 def test_without_norm_and_with_another_width(inner):
     for layout in (PLANES, LAST):
-        assert_is_twin(*make((2, 8, 9, 20), layout=layout, norm=False))
-        assert_is_twin(*make((1, 8, 13, 35), layout=layout, inner=inner))
-        assert_is_twin(*make((1, 8, 13, 35), torch.bfloat16, layout, inner=inner))
+        BLOCK.assert_is_twin(*BLOCK.make((2, 8, 9, 20), layout=layout, norm=False))
+        BLOCK.assert_is_twin(*BLOCK.make((1, 8, 13, 35), layout=layout, inner=inner))
+        BLOCK.assert_is_twin(*BLOCK.make((1, 8, 13, 35), torch.bfloat16, layout, inner=inner))
 
 
 def test_wide_blocks():
     for layout in (PLANES, LAST):
-        assert_is_twin(*make((1, 160, 9, 70), layout=layout))
+        BLOCK.assert_is_twin(*BLOCK.make((1, 160, 9, 70), layout=layout))
 
 
 def test_one_channel():
     # The norm of one channel is rounding and offset alone, so there is none here.
-    assert_is_twin(*make((2, 1, 9, 20), norm=False))
+    BLOCK.assert_is_twin(*BLOCK.make((2, 1, 9, 20), norm=False))
 
 
 def test_parameters_of_other_shapes_and_precisions():
-    x, *parameters = make((2, 8, 9, 20))
+    x, *parameters = BLOCK.make((2, 8, 9, 20))
     expected = gated_block(x, *parameters)
     flat = [p.flatten(1) if p.shape[-2:] == (1, 1) and p.dim() == 4 else p for p in parameters]
     flat[-1] = flat[-1].flatten()
@@ -151,73 +38,9 @@ def test_parameters_of_other_shapes_and_precisions():
     assert gated_block(x, *(p.double() for p in parameters)).dtype == torch.float32
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_what_is_not_finite_stays_in_its_neighbourhood(bad):
-    x, *parameters = make((1, 8, 20, 40))
-    x[0, 1, 7, 16] = bad
-    for layout in (PLANES, LAST):
-        out = gated_block(x.contiguous(memory_format=layout), *parameters)
-        broken = ~out.isfinite().all(1)[0]
-        assert broken[7, 16]
-        broken[6:9, 15:18] = False
-        assert not broken.any()
-        assert not gated_block(x.bfloat16(), *parameters)[0, :, 7, 16].isfinite().all()
-
-
-def test_gradients():
-    arguments = [None if a is None else a.requires_grad_() for a in make((2, 3, 3, 4), torch.float64)]
-    assert torch.autograd.gradcheck(gated_block, arguments)
-    assert torch.autograd.gradgradcheck(gated_block, arguments)
-
-
-@needs_native
-@LAYOUTS
-def test_gradients_of_the_op_are_those_of_the_twin(layout):
-    arguments = make((2, 3, 9, 20), layout=layout)
-    weight = torch.randn(2, 3, 9, 20)
-    grads = []
-    for function in (gated_block, gated_block_reference):
-        own = [a.clone().requires_grad_() for a in arguments]
-        grads.append(torch.autograd.grad((function(*own) * weight).sum(), own))
-    for ours, theirs in zip(*grads, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
-
-
-@needs_native
-@pytest.mark.parametrize("grad", [False, True])
-def test_opcheck(grad):
-    gated_block(*make((1, 3, 2, 2)))
-    for size in ((2, 3, 5, 9), (1, 3, 1, 1)):
-        for layout in (PLANES, LAST):
-            arguments = [a.requires_grad_(grad) for a in make(size, layout=layout)]
-            torch.library.opcheck(torch.ops.imgrestore.gated_block.default, (*arguments, 1e-6))
-
-
-def test_meta_tensors():
-    assert gated_block(*(a.to("meta") for a in make((2, 8, 5, 6)))).shape == (2, 8, 5, 6)
-
-
-def test_vmap_and_forward_mode():
-    x, *parameters = make((2, 3, 5, 6), torch.float64)
-    mapped = torch.func.vmap(lambda x: gated_block(x, *parameters))(torch.stack([x, 2 * x]))
-    torch.testing.assert_close(mapped[1], gated_block(2 * x, *parameters))
-    _, tangent = torch.func.jvp(lambda x: gated_block(x, *parameters), (x,), (x,))
-    assert tangent.abs().max() > 0
-
-
-def test_compiles_without_graph_breaks():
-    arguments = make((2, 3, 8, 6))
-    compiled = torch.compile(lambda *a: gated_block(*a) + 1, backend="aot_eager", fullgraph=True)
-    torch.testing.assert_close(compiled(*arguments), gated_block(*arguments) + 1, atol=1e-4, rtol=1e-4)
-
-
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"x": [[1.0]]}, TypeError, r"x: got list, expected a torch\.Tensor"),
-        ({"x": torch.zeros(1, 4, 2, 2).int()}, TypeError, r"x: got dtype torch\.int32, expected"),
-        ({"x": torch.zeros(4, 2, 2)}, ValueError, r"x: got shape \(4, 2, 2\), expected planes"),
-        ({"x": torch.zeros(1, 0, 2, 2)}, ValueError, r"x: got shape \(1, 0, 2, 2\), expected planes"),
         ({"norm_bias": None}, ValueError, "norm_bias: got None, expected a tensor, or both"),
         ({"norm_weight": torch.zeros(3)}, ValueError, r"norm_weight: got shape \(3,\), expected \(4,\)"),
         ({"expand_bias": 0}, TypeError, r"expand_bias: got int, expected a torch\.Tensor"),
@@ -232,46 +55,6 @@ def test_compiles_without_graph_breaks():
     ],
 )
 def test_errors_name_the_argument(change, error, message):
-    arguments = {**dict(zip(("x", *NAMES), make((1, 4, 2, 2)), strict=True))}
+    arguments = dict(zip(("x", *NAMES), BLOCK.make((1, 4, 2, 2)), strict=True))
     with pytest.raises(error, match=message):
         gated_block(**{**arguments, **change})
-
-
-CHILD = """
-import sys
-sys.path.insert(0, {tests!r})
-from test_gated_block import LAST, PLANES, assert_is_twin, make
-import torch
-from imgrestore import _native
-for size in [(1, 3, 1, 1), (2, 8, 9, 17), (1, 19, 33, 70), (1, 8, 5, 300)]:
-    for layout in (PLANES, LAST):
-        for dtype in (torch.float32, torch.bfloat16):
-            assert_is_twin(*make(size, dtype, layout))
-isa = _native.build_info()["isa"]
-print(_native.available(), isa["in_use"])
-"""
-
-
-def in_child(**environment):
-    root = Path(__file__).parents[1]
-    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
-    out = subprocess.run(
-        [sys.executable, "-c", CHILD.replace("{tests!r}", repr(str(root / "tests")))],
-        env={**os.environ, "PYTHONPATH": path, **environment},
-        capture_output=True,
-        text=True,
-    )
-    assert out.returncode == 0, out.stderr
-    return out.stdout.split()
-
-
-@needs_native
-@pytest.mark.parametrize("isa", _native.build_info()["isa"]["compiled"])
-def test_every_instruction_set(isa):
-    if isa not in _native.build_info()["isa"]["supported"]:
-        pytest.skip(f"this processor does not have {isa}")
-    assert in_child(IMGRESTORE_ISA=isa, IMGRESTORE_NATIVE="1") == ["True", isa]
-
-
-def test_same_answers_without_native_code():
-    assert in_child(IMGRESTORE_NATIVE="0") == ["False", "None"]

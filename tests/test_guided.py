@@ -5,15 +5,12 @@ import torch
 from filter_cases import (
     SIZES,
     assert_gradients_of_twin,
-    assert_isa,
     assert_same_bits_everywhere,
-    assert_without_native,
-    isas,
-    needs_native,
     picture,
     relative_error,
     views,
 )
+from native_cases import assert_isa, assert_without_native, isas, needs_native
 
 from imgrestore import _native
 from imgrestore.ops import guided, guided_reference

@@ -4,10 +4,9 @@ import errno
 import os
 import stat
 import struct
-import subprocess
-import sys
 import warnings
 
+import child
 import numpy as np
 import pytest
 import tifffile
@@ -172,8 +171,7 @@ def test_repr_is_short():
 
 def test_import_is_light():
     code = "import sys, imgrestore.io; print([m for m in ('PIL', 'tifffile', 'astropy') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert child.run("-c", code).stdout.strip() == "[]"
 
 
 def test_global_settings_of_pillow_are_left_alone(tmp_path, monkeypatch):

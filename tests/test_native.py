@@ -1,31 +1,24 @@
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
+import child
 import pytest
+from native_cases import needs_native
 
 from imgrestore import _native
 
 ROOT = Path(__file__).parents[1]
-
-
-def child(code, **environment):
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    env = {**os.environ, "PYTHONPATH": path, **environment}
-    out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
-    assert out.returncode == 0, out.stderr
-    return out.stdout
-
-
 INFO = "import json; from imgrestore._native import build_info; print(json.dumps(build_info()))"
+
+
+def info_in_child(**options):
+    return json.loads(child.run("-c", INFO, **options).stdout)
 
 
 def test_import_is_light():
     code = "import sys, imgrestore._native as n; print('torch' in sys.modules, n._tried)"
-    assert child(code).split() == ["False", "False"]
+    assert child.run("-c", code).stdout.split() == ["False", "False"]
 
 
 def test_build_info_is_plain_data():
@@ -37,7 +30,7 @@ def test_build_info_is_plain_data():
 
 
 def test_turned_off_by_the_environment():
-    info = json.loads(child(INFO, IMGRESTORE_NATIVE="0"))
+    info = info_in_child(IMGRESTORE_NATIVE="0")
     assert info["native"]["loaded"] is False
     assert "IMGRESTORE_NATIVE=0" in info["native"]["reason"]
     assert info["isa"]["in_use"] is None
@@ -49,27 +42,26 @@ def test_library_that_does_not_load_is_reported(tmp_path):
     (package / "__init__.py").write_text('__version__ = "0"\n')
     shutil.copy(_native.__file__, package)
     (package / "_C.abi3.so").write_text("no library")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); " + INFO
-    info = json.loads(child(code, IMGRESTORE_NATIVE="1", PYTHONPATH=str(tmp_path)))
+    info = info_in_child(cwd=tmp_path, IMGRESTORE_NATIVE="1")
     assert info["native"]["loaded"] is False
     assert "_C.abi3.so" in info["native"]["reason"]
     (package / "_C.abi3.so").unlink()
-    info = json.loads(child(code, IMGRESTORE_NATIVE="1", PYTHONPATH=str(tmp_path)))
+    info = info_in_child(cwd=tmp_path, IMGRESTORE_NATIVE="1")
     assert "without native code" in info["native"]["reason"]
 
 
-@pytest.mark.skipif(not _native.available(), reason="no native library")
+@needs_native
 def test_another_build_of_the_library(tmp_path):
     other = tmp_path / Path(_native.build_info()["native"]["path"]).name
     shutil.copy(_native.build_info()["native"]["path"], other)
-    info = json.loads(child(INFO, IMGRESTORE_LIBRARY=str(other), IMGRESTORE_NATIVE="1"))
+    info = info_in_child(IMGRESTORE_LIBRARY=str(other), IMGRESTORE_NATIVE="1")
     assert info["native"] == {"loaded": True, "path": str(other), "reason": None}
-    info = json.loads(child(INFO, IMGRESTORE_LIBRARY=str(tmp_path / "none.so"), IMGRESTORE_NATIVE="1"))
+    info = info_in_child(IMGRESTORE_LIBRARY=str(tmp_path / "none.so"), IMGRESTORE_NATIVE="1")
     assert info["native"]["loaded"] is False
     assert "none.so" in info["native"]["reason"]
 
 
-@pytest.mark.skipif(not _native.available(), reason="no native library")
+@needs_native
 class TestInstructionSets:
     def test_baseline_is_always_there(self):
         isa = _native.build_info()["isa"]
@@ -81,7 +73,7 @@ class TestInstructionSets:
         [("baseline", "limited by IMGRESTORE_ISA=baseline"), ("mmx", "IMGRESTORE_ISA=mmx is none of")],
     )
     def test_reason(self, wish, reason):
-        isa = json.loads(child(INFO, IMGRESTORE_ISA=wish, IMGRESTORE_NATIVE="1"))["isa"]
+        isa = info_in_child(IMGRESTORE_ISA=wish, IMGRESTORE_NATIVE="1")["isa"]
         if isa["compiled"] == ["baseline"] and wish == "baseline":
             pytest.skip("there is but one instruction set")
         assert isa["reason"].startswith(reason)
@@ -101,14 +93,8 @@ def test_install_goes_on_without_native_code(tmp_path, environment, reason):
     (tmp_path / "imgrestore" / "__init__.py").touch()
     project = '[project]\nname = "imgrestore"\nversion = "0"\n[tool.setuptools]\npackages = ["imgrestore"]\n'
     (tmp_path / "pyproject.toml").write_text(project)
-    out = subprocess.run(
-        [sys.executable, "setup.py", "build", "--build-base", "out"],
-        cwd=tmp_path,
-        env={**os.environ, "CUDA_HOME": "", "IMGRESTORE_NATIVE": "1", **environment},
-        capture_output=True,
-        text=True,
-    )
-    assert out.returncode == 0, out.stderr
+    environment = {"CUDA_HOME": "", "IMGRESTORE_NATIVE": "1", **environment}
+    out = child.run("setup.py", "build", "--build-base", "out", cwd=tmp_path, **environment)
     lines = [line for line in out.stdout.splitlines() if line.startswith("imgrestore:")]
     assert len(lines) == 1, out.stdout + out.stderr
     (line,) = lines

@@ -6,8 +6,8 @@ import time
 
 import pytest
 import torch
+from native_cases import needs_native
 
-from imgrestore import _native
 from imgrestore.ops import BlurOperator, _richardson_lucy_native, richardson_lucy, richardson_lucy_reference
 from imgrestore.psf import Psf
 
@@ -149,7 +149,7 @@ def test_progress_rises_to_one():
         assert told[-1] == 1.0
 
 
-@pytest.mark.skipif(not _native.available(), reason="needs the native library")
+@needs_native
 def test_an_interrupt_ends_a_long_run():
     light = torch.rand(1, 1, 700, 700) + 0.1
     blur = BlurOperator(Psf.gaussian(2), (700, 700), "unknown", light)

@@ -7,15 +7,12 @@ from filter_cases import (
     BOUNDARIES,
     SIZES,
     assert_gradients_of_twin,
-    assert_isa,
     assert_same_bits_everywhere,
-    assert_without_native,
-    isas,
-    needs_native,
     picture,
     relative_error,
     views,
 )
+from native_cases import assert_isa, assert_without_native, isas, needs_native
 from scipy import ndimage
 
 from imgrestore import _native

@@ -1,19 +1,15 @@
 import math
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from native_cases import assert_isa, assert_without_native, isas, needs_native
 
 from imgrestore import _native
 from imgrestore.ops import SparseProblem, SparseState, sparse_steps, sparse_steps_reference
 
-needs_native = pytest.mark.skipif(not _native.available(), reason=f"no native library: {_native.reason()}")
 PRIORS = ["tv", "hyper_laplacian"]
 STIFFNESS = {"tv": 20.0, "hyper_laplacian": 120.0}
 # Frame, domain, where the frame begins.
@@ -366,37 +362,21 @@ def test_errors_name_the_argument(change, error, message):
 
 
 CHILD = """
-import sys, torch
-sys.path.insert(0, "tests")
 from test_sparse_steps import PLACES, PRIORS, assert_is_twin, make
-from imgrestore import _native
 for place in PLACES:
     for channels in (1, 3):
         for prior in PRIORS:
             options = {"lower": 0.2, "outlier": 0.03, "holes": True}
             assert_is_twin(*make(place, channels, prior=prior, **options), steps=6, tolerance=2e-5)
             assert_is_twin(*make(place, channels, prior=prior))
-isa = _native.build_info()["isa"]
-print(_native.available(), isa["in_use"])
 """
 
 
-def in_child(**environment):
-    root = Path(__file__).parents[1]
-    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": path, **environment}
-    out = subprocess.run([sys.executable, "-c", CHILD], env=environment, capture_output=True, text=True, cwd=root)
-    assert out.returncode == 0, out.stderr
-    return out.stdout.split()
-
-
 @needs_native
-@pytest.mark.parametrize("isa", _native.build_info()["isa"]["compiled"])
+@isas
 def test_every_instruction_set(isa):
-    if isa not in _native.build_info()["isa"]["supported"]:
-        pytest.skip(f"this processor does not have {isa}")
-    assert in_child(IMGRESTORE_ISA=isa, IMGRESTORE_NATIVE="1") == ["True", isa]
+    assert_isa(CHILD, isa)
 
 
 def test_same_answers_without_native_code():
-    assert in_child(IMGRESTORE_NATIVE="0") == ["False", "None"]
+    assert_without_native(CHILD)

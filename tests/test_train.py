@@ -2,12 +2,11 @@
 
 import csv
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
+from subprocess import DEVNULL
 
+import child
 import numpy as np
 import pytest
 import torch
@@ -127,7 +126,9 @@ def test_losses_are_least_at_the_target(name):
 
 def test_resume_gives_the_same_losses_and_the_weights_round_trip(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "print", lambda *a, **k: None, raising=False)
+    interrupt = signal.getsignal(signal.SIGINT)
     train.main(arguments(folder, tmp_path / "whole", "--steps", "6"))
+    assert signal.getsignal(signal.SIGINT) is interrupt
     first = train.Trainer(options(folder, tmp_path / "parts", steps=6))
     early = [round(float(first.train_step()), 5) for _ in range(3)]
     first.save()
@@ -170,17 +171,15 @@ def test_steps_without_a_finite_gradient_are_skipped(folder, tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on(folder, tmp_path):
-    command = [sys.executable, "-m", "imgrestore.train"]
     out = tmp_path / "killed"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     long = arguments(folder, out, "--steps", "400", "--save-every", "0.01")
-    child = subprocess.Popen([*command, *long], env=environment, stdout=subprocess.DEVNULL)
+    process = child.start("-m", "imgrestore.train", *long, changes={"OMP_NUM_THREADS": "1"}, stdout=DEVNULL)
     deadline = time.monotonic() + 120
     while not (out / "checkpoint.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(0.5)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     trainer = train.Trainer(options(folder, out, steps=400))
     assert trainer.load()
     reached = trainer.step

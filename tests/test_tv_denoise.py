@@ -1,22 +1,18 @@
 import functools
 import math
-import os
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from native_cases import assert_isa, assert_without_native, isas, needs_native
 from skimage.restoration import denoise_tv_chambolle
 
-from imgrestore import _native
 from imgrestore.ops import tv_denoise, tv_denoise_reference
 
-needs_native = pytest.mark.skipif(not _native.available(), reason=f"no native library: {_native.reason()}")
 SIZES = [(1, 1), (1, 9), (9, 1), (2, 2), (3, 17), (16, 16), (17, 31), (33, 64), (131, 65), (67, 1601), (300, 30)]
 VOLUMES = [(1, 1, 1), (1, 1, 7), (4, 1, 5), (3, 7, 18), (35, 9, 20), (6, 70, 33)]
 
@@ -294,7 +290,6 @@ def test_errors_name_the_argument(change, error, message):
 
 CHILD = """
 import torch
-from imgrestore import _native
 from imgrestore.ops import tv_denoise, tv_denoise_reference
 generator = torch.Generator().manual_seed(3)
 for shape, options in [((1, 1), {}), ((2, 3), {}), ((40, 45), {}), ((70, 1600), {}), ((5, 9, 37), {"ndim": 3}),
@@ -305,29 +300,17 @@ for shape, options in [((1, 1), {}), ((2, 3), {}), ((40, 45), {}), ((70, 1600), 
         exact = tv_denoise_reference(image.double(), 0.3, **options)
         error = (tv_denoise(image, 0.3, **options) - exact).abs().max() / exact.abs().max()
         assert error < 1e-5, (shape, options, error)
-print(_native.available(), _native.build_info()["isa"]["in_use"])
 """
 
 
-def in_child(**environment):
-    root = Path(__file__).parents[1]
-    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
-    env = {**os.environ, "PYTHONPATH": path, **environment}
-    out = subprocess.run([sys.executable, "-c", CHILD], env=env, capture_output=True, text=True)
-    assert out.returncode == 0, out.stderr
-    return out.stdout.split()
-
-
 @needs_native
-@pytest.mark.parametrize("isa", _native.build_info()["isa"]["compiled"])
+@isas
 def test_every_instruction_set(isa):
-    if isa not in _native.build_info()["isa"]["supported"]:
-        pytest.skip(f"this processor does not have {isa}")
-    assert in_child(IMGRESTORE_ISA=isa, IMGRESTORE_NATIVE="1") == ["True", isa]
+    assert_isa(CHILD, isa)
 
 
 def test_same_answers_without_native_code():
-    assert in_child(IMGRESTORE_NATIVE="0") == ["False", "None"]
+    assert_without_native(CHILD)
 
 
 def test_pictures_of_a_large_batch_stop_each_by_itself():

@@ -3,9 +3,6 @@
 #include "../math/bfloat16.h"
 #include "channel_norm.h"
 #include "simd.h"
-#if IMGR_X86 && !defined(__clang__)
-#include <immintrin.h>
-#endif
 
 // Pixels in lanes: a vector holds one channel of neighbouring pixels, whatever the layout in memory.
 namespace imgrestore {
@@ -56,7 +53,7 @@ struct Lanes {
     }
     for (int64_t rest = count & 3; rest > 0; --rest, ++i) to[i] = from[i];
   }
-  // `count` is less than L, or any number from L on.
+  // The first `count` lanes, all of them where `count` is L or more.
   template <class T>
   static V load_part(const T* p, int64_t count) {
     if (count >= L) return Stored<T>::loadu(p);
@@ -70,21 +67,6 @@ struct Lanes {
     alignas(64) T t[L];
     Stored<T>::storeu(t, v);
     copy_part(p, t, count);
-  }
-
-  static IMGR_HD V sqrt(V v) {
-#if defined(__clang__)
-    return __builtin_elementwise_sqrt(v);
-#elif IMGR_X86 && IMGR_VECTOR_BYTES == 64
-    return (V)_mm512_maskz_sqrt_ps(0xffff, (__m512)v);
-#elif IMGR_X86 && IMGR_VECTOR_BYTES == 32
-    return (V)_mm256_sqrt_ps((__m256)v);
-#elif IMGR_X86
-    return (V)_mm_sqrt_ps((__m128)v);
-#else
-    for (int i = 0; i < L; ++i) v[i] = __builtin_sqrtf(v[i]);
-    return v;
-#endif
   }
 
   template <int B>
@@ -237,7 +219,7 @@ struct Lanes {
         const V d = X::loadu(x + c * stride) - mean;
         squares += d * d;
       }
-      const V scale = 1.0f / sqrt(squares * share + eps);
+      const V scale = 1.0f / square_root(squares * share + eps);
       if (weight) {
         for (int64_t c = 0; c < channels; ++c) {
           X::storeu(out + c * out_stride, (X::loadu(x + c * stride) - mean) * scale * weight[c] + bias[c]);

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "fft_filter.h"
-#include "fft_lanes.h"
+#include "fft_pair.h"
 
 namespace imgrestore {
 namespace IMGR_ISA {
@@ -11,6 +11,7 @@ struct FftFilter {
   typedef Vec<S> X;
   typedef typename X::V V;
   typedef FftLanes<S> F;
+  typedef FftPair<S> Pair;
   typedef FftFilterPlane<S> Plane;
   static constexpr int L = X::L;
   static constexpr int E = 2 * L;
@@ -89,26 +90,11 @@ struct FftFilter {
     const int64_t first = block * E, w = p.width, columns = (w + 1) / 2;
     load_rows(p, first, x);
     F::forward(x, plan);
-    // Of z = a + i b: a = (z(k) + conj z(-k)) / 2, b = (z(k) - conj z(-k)) / 2i. The scale of the inverse transforms
-    // goes in with the half.
+    // The scale of the inverse transforms goes in with the half.
     const S scale = S(0.5 / (double(p.height) * double(w)));
     for (int64_t k0 = 0; k0 < columns; k0 += L) {
       V ar[L], ai[L], br[L], bi[L];
-      for (int i = 0; i < L; ++i) {
-        const int64_t k = k0 + i;
-        if (k < columns) {
-          const S* z = x + plan.position[k] * int64_t(E);
-          const S* y = x + plan.position[k ? w - k : 0] * int64_t(E);
-          const V zr = X::load(z) * scale, zi = X::load(z + L) * scale;
-          const V yr = X::load(y) * scale, yi = X::load(y + L) * scale;
-          ar[i] = zr + yr;
-          ai[i] = zi - yi;
-          br[i] = zi + yi;
-          bi[i] = yr - zr;
-        } else {
-          ar[i] = ai[i] = br[i] = bi[i] = V{};
-        }
-      }
+      Pair::part(x, plan, w, k0, columns, scale, ar, ai, br, bi);
       if (k0 == 0 && w % 2 == 0) {
         const S* y = x + plan.position[w / 2] * int64_t(E);
         ai[0] = X::load(y) * (2 * scale);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "fft_lanes.h"
+#include "fft_pair.h"
 #include "sparse_steps_rows.h"
 
 // The transforms of `sparse_steps`. Two real pictures a and b of a channel ride in one complex transform along the rows,
@@ -12,6 +12,7 @@ struct SparseFft {
   typedef Vec<float> X;
   typedef X::V V;
   typedef FftLanes<float> F;
+  typedef FftPair<float> Pair;
   typedef SparseSteps P;
   static constexpr int L = X::L;
   static constexpr int E = 2 * L;
@@ -152,8 +153,7 @@ struct SparseFft {
     }
   }
 
-  // Of z = a + i b: a = (z(k) + conj z(-k)) / 2, b = (z(k) - conj z(-k)) / 2i. The scale of the inverse transforms goes in
-  // with the half.
+  // The scale of the inverse transforms goes in with the half.
   static void part(const P& p, const SparseBuffers& b, int c, int64_t first, int count, bool late) {
     const FftPlan<float>& plan = *p.along_rows;
     const float* x = b.lanes;
@@ -161,21 +161,7 @@ struct SparseFft {
     const float scale = float(0.5 / (double(p.height) * double(w)));
     for (int64_t k0 = 0; k0 < columns; k0 += L) {
       V ar[L], ai[L], br[L], bi[L];
-      for (int i = 0; i < L; ++i) {
-        const int64_t k = k0 + i;
-        if (k < columns) {
-          const float* z = x + plan.position[k] * int64_t(E);
-          const float* y = x + plan.position[k ? w - k : 0] * int64_t(E);
-          const V zr = X::load(z) * scale, zi = X::load(z + L) * scale;
-          const V yr = X::load(y) * scale, yi = X::load(y + L) * scale;
-          ar[i] = zr + yr;
-          ai[i] = zi - yi;
-          br[i] = zi + yi;
-          bi[i] = yr - zr;
-        } else {
-          ar[i] = ai[i] = br[i] = bi[i] = V{};
-        }
-      }
+      Pair::part(x, plan, w, k0, columns, scale, ar, ai, br, bi);
       put(p, b, c, k0 / L, 0, first, count, late, ar, ai);
       put(p, b, c, k0 / L, 1, first, count, late, br, bi);
     }
