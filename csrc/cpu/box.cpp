@@ -103,7 +103,8 @@ void run(const Tensor& image, int64_t radius_y, int64_t radius_x, Boundary bound
   const int64_t h = image.size(image.dim() - 2), w = image.size(image.dim() - 1);
   const bool shrink = boundary == Boundary::kShrink;
   const std::vector<float> row_factors = window_factors(h, radius_y, shrink);
-  const std::vector<float> column_factors = window_factors(w, radius_x, shrink);
+  std::vector<float> column_factors = window_factors(w, radius_x, shrink);
+  column_factors.resize(w + 16);  // whole vectors are read
   std::vector<int64_t> edge_columns;
   for (int64_t k = 0; k < radius_x; ++k) edge_columns.push_back(boundary_index(k - radius_x, w, boundary));
   for (int64_t k = 0; k < radius_x; ++k) edge_columns.push_back(boundary_index(w + k, w, boundary));

@@ -4,6 +4,7 @@
 
 #include "../math/boundary.h"
 #include "isa.h"
+#include "window_margin.h"
 
 namespace imgrestore {
 
@@ -49,9 +50,12 @@ IMGR_HD int64_t box_lanes_size(int64_t radius_y, int64_t radius_x, int group) {
   const int64_t n = 2 * radius_x + 1;
   return box_ends_size(radius_y, radius_x, group) + (2 * box_segment(n) + n + 2 * group) * group;
 }
-IMGR_HD int64_t box_columns_size(int64_t width, int64_t radius_x) { return (width + 2 * radius_x + 39) / 8 * 8; }
+IMGR_HD int64_t box_columns_size(int64_t width) { return (width + 7) / 8 * 8; }
+IMGR_HD int64_t box_row_size(int64_t width, int64_t radius_x) {
+  return (width + 15) / 16 * 16 + 2 * window_margin(radius_x);
+}
 IMGR_HD int64_t box_band_size(int64_t width, int64_t radius_x) {
-  return 2 * box_columns_size(width, radius_x) + width + 48;
+  return box_columns_size(width) + box_row_size(width, radius_x) + (width + 15) / 16 * 8;
 }
 
 namespace baseline {

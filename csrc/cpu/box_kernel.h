@@ -1,7 +1,7 @@
 #pragma once
 
 #include "box.h"
-#include "running_sums.h"
+#include "row_windows.h"
 #include "window_sums.h"
 
 namespace imgrestore {
@@ -172,12 +172,13 @@ struct Box {
 };
 
 // The same by running sums, which is faster but not for all pictures: a band of rows from its own beginning, two rows
-// at a time, so that they hide each other's latency, down the columns first.
+// at a time, down the columns first.
 struct BoxBand {
   typedef BoxPlane Plane;
   typedef Half::V V;
   typedef Half::Wide W;
   typedef Vec<double> D;
+  typedef Vec<float> X;
   static constexpr int L = Half::L;
 
   static const float* row_at(const Plane& p, int64_t row) {
@@ -198,99 +199,97 @@ struct BoxBand {
     for (; c < width; ++c) sums[c] += double(enter[c]);
   }
 
-  // The sums of the next row, then those of the one after it, from which all goes on.
-  static void down(int64_t width, const Rows& a, const Rows& b, double* next, double* sums, const float* out) {
+  struct Buffers {
+    double* sums;  // down the columns
+    float *x, *y;  // those of two rows, with margins
+    float* whole;  // a row of results, in whole vectors
+  };
+  static Buffers buffers(const Plane& p, double* work) {
+    Buffers b;
+    b.sums = work;
+    b.x = (float*)(work + box_columns_size(p.width)) + window_margin(p.radius_x);
+    b.y = b.x + box_row_size(p.width, p.radius_x);
+    b.whole = b.y + box_row_size(p.width, p.radius_x) - window_margin(p.radius_x);
+    return b;
+  }
+
+  // The sums of the next row, then those of the one after it, from which all goes on. No hardware foresees where rows go
+  // on: the two to enter after these, and those of results.
+  static void down(int64_t width, const Rows& first, const Rows& second, const Buffers& buffers,
+                   const float* const* later, const float* out) {
+    const Rows a = first, b = second;
+    const float *enter = later[0], *follow = later[1];
+    double* sums = buffers.sums;
+    float *x = buffers.x, *y = buffers.y;
     int64_t c = 0;
-    for (; c + L <= width; c += L) {
+    for (; c + X::L <= width; c += X::L) {
+      __builtin_prefetch(enter + c);
+      __builtin_prefetch(follow + c);
       __builtin_prefetch(out + c, 1);
       __builtin_prefetch(out + width + c, 1);
-      const W x = Half::widen(Half::loadu(a.enter + c)) - Half::widen(Half::loadu(a.leave + c));
-      const W y = Half::widen(Half::loadu(b.enter + c)) - Half::widen(Half::loadu(b.leave + c));
-      const W sum = D::loadu(sums + c) + x;
-      D::storeu(next + c, sum);
-      D::storeu(sums + c, sum + y);
+      IMGR_UNROLL
+      for (int64_t k = c; k < c + X::L; k += L) {
+        const W sum = (D::load(sums + k) + Half::widen(Half::loadu(a.enter + k))) - Half::widen(Half::loadu(a.leave + k));
+        const W next = (sum + Half::widen(Half::loadu(b.enter + k))) - Half::widen(Half::loadu(b.leave + k));
+        D::store(sums + k, next);
+        Half::storeu(x + k, Half::narrow(sum));
+        Half::storeu(y + k, Half::narrow(next));
+      }
     }
     for (; c < width; ++c) {
-      next[c] = sums[c] + (double(a.enter[c]) - double(a.leave[c]));
-      sums[c] = next[c] + (double(b.enter[c]) - double(b.leave[c]));
+      const double sum = (sums[c] + double(a.enter[c])) - double(a.leave[c]);
+      sums[c] = (sum + double(b.enter[c])) - double(b.leave[c]);
+      x[c] = float(sum);
+      y[c] = float(sums[c]);
     }
   }
 
-  static void extend(const Plane& p, double* sums) {
+  static void extend(const Plane& p, float* x) {
     const int64_t r = p.radius_x, *from = p.edge_columns;
-    for (int64_t k = 0; k < r; ++k) sums[k - r] = from[k] < 0 ? 0 : sums[from[k]];
-    for (int64_t k = 0; k < r; ++k) sums[p.width + k] = from[r + k] < 0 ? 0 : sums[from[r + k]];
+    for (int64_t k = 0; k < r; ++k) x[k - r] = from[k] < 0 ? 0 : x[from[k]];
+    for (int64_t k = 0; k < r; ++k) x[p.width + k] = from[r + k] < 0 ? 0 : x[from[r + k]];
   }
 
-  struct Line {
-    const double* sums;  // from the first that counts in the first window
-    const float* factors;
-    float* out;
-    const float* later;  // what is read next: no hardware foresees where a row goes on
-  };
-  static void along(int64_t width, int64_t n, const Line& a, const Line& b) {
-    RowSums first, second;
-    first.begin(a.sums, n);
-    second.begin(b.sums, n);
-    int64_t k = 0;
-    for (; k + L <= width; k += L) {
-      __builtin_prefetch(a.later + k);
-      __builtin_prefetch(b.later + k);
-      const V x = Half::narrow(first.next(a.sums, k, n)) * Half::loadu(a.factors + k);
-      const V y = Half::narrow(second.next(b.sums, k, n)) * Half::loadu(b.factors + k);
-      Half::storeu(a.out + k, x);
-      Half::storeu(b.out + k, y);
-    }
-    if (k == width) return;
-    const V x = Half::narrow(first.next(a.sums, k, n)) * Half::loadu(a.factors + k);
-    const V y = Half::narrow(second.next(b.sums, k, n)) * Half::loadu(b.factors + k);
-    Half::store_part(a.out + k, x, width - k);
-    Half::store_part(b.out + k, y, width - k);
+  // Results come in whole vectors: what is beyond the end of a row is written over with the rows that follow in its band.
+  static void along(const Plane& p, RowWindows windows, float* x, int64_t row, int64_t row_end, float* whole) {
+    extend(p, x);
+    float* out = p.out + row * p.width;
+    const bool room = (row_end - row) * p.width >= (p.width + X::L - 1) / X::L * X::L;
+    windows({x, p.column_factors, p.row_factors[row], room ? out : whole, p.radius_x}, p.width);
+    for (int64_t c = 0; !room && c < p.width; ++c) out[c] = whole[c];
   }
 
   // Each pixel of the band is in the sums of one of the rows that are looked at, and what is not finite stays in them.
-  static bool fit(const double* sums, int64_t width, SumRange* range) {
+  static bool fit(const float* x, int64_t width, SumRange* range) {
     SumRange seen = *range;
-    for (int64_t c = 0; c < width; c += L) seen.see(Half::narrow(D::loadu(sums + c)));
+    int64_t c = 0;
+    for (; c + L <= width; c += L) seen.see(Half::loadu(x + c));
+    if (c < width) seen.see(Half::load_part(x + c, width - c));
     *range = seen;
     return seen.even();
   }
 
-  static void set_factors(const Plane& p, int64_t row, float* factors) {
-    const float factor = p.row_factors[row];
-    if (factors[-1] == factor) return;
-    factors[-1] = factor;
-    for (int64_t c = 0; c < p.width; ++c) factors[c] = p.column_factors[c] * factor;
-  }
-
   static bool run(const Plane& p, double* work, int64_t row, int64_t row_end) {
-    const int64_t size = box_columns_size(p.width, p.radius_x), n = 2 * p.radius_x + 1;
+    const Buffers b = buffers(p, work);
+    const RowWindows windows = row_windows(2 * p.radius_x + 1);
     for (int64_t i = 0; i < box_band_size(p.width, p.radius_x); ++i) work[i] = 0;
-    double* sums = work + (p.radius_x + 2 * L - 1) / L * L;  // aligned
-    double* next = sums + size;
-    float* factors[2] = {(float*)(work + 2 * size) + 16, (float*)(work + 2 * size) + p.width / 16 * 16 + 48};
     for (int64_t k = row - p.radius_y; k < row + p.radius_y; ++k) {
       const float* enter = row_at(p, k);
-      if (enter != p.zeros) add(p.width, enter, sums);
+      if (enter != p.zeros) add(p.width, enter, b.sums);
     }
     SumRange range;
     int64_t seen = row;
     for (int64_t k = row; k < row_end; k += 2) {
       const bool pair = k + 1 < row_end;
       const Rows none = {p.zeros, p.zeros};
-      down(p.width, rows_at(p, k, row), pair ? rows_at(p, k + 1, row) : none, next, sums, p.out + k * p.width);
-      extend(p, next);
-      extend(p, sums);
-      set_factors(p, k, factors[0]);
-      set_factors(p, pair ? k + 1 : k, factors[1]);
-      const Line a = {next - p.radius_x, factors[0], p.out + k * p.width, row_at(p, k + p.radius_y + 2)};
-      const Line b = {sums - p.radius_x, factors[1], p.out + (k + 1) * p.width, row_at(p, k + p.radius_y + 3)};
-      along(p.width, n, a, pair ? b : a);
+      const float* later[2] = {row_at(p, k + p.radius_y + 2), row_at(p, k + p.radius_y + 3)};
+      down(p.width, rows_at(p, k, row), pair ? rows_at(p, k + 1, row) : none, b, later, p.out + k * p.width);
       if (k >= seen || k + 2 >= row_end) {
-        const int64_t width = p.width + 2 * p.radius_x;
-        if (!fit(a.sums, width, &range) || !fit(b.sums, width, &range)) return false;
+        if (!fit(b.x, p.width, &range) || !fit(b.y, p.width, &range)) return false;
         seen += 2 * p.radius_y + 1;
       }
+      along(p, windows, b.x, k, row_end, b.whole);
+      if (pair) along(p, windows, b.y, k + 1, row_end, b.whole);
     }
     return true;
   }

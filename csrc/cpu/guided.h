@@ -4,6 +4,7 @@
 
 #include "../math/host_device.h"
 #include "isa.h"
+#include "window_margin.h"
 
 namespace imgrestore {
 
@@ -63,10 +64,14 @@ IMGR_HD int64_t guided_lanes_size(int64_t width, int64_t radius, int lanes, cons
   const int64_t columns = width + 4 * radius + 2 * lanes;
   return (elements * model.quantities + columns * model.coefficients) * lanes;
 }
-IMGR_HD int64_t guided_columns_size(int64_t width, int64_t radius) { return (width + 2 * radius + 39) / 8 * 8; }
+IMGR_HD int64_t guided_columns_size(int64_t width) { return (width + 7) / 8 * 8 + 24; }
+IMGR_HD int64_t guided_row_size(int64_t width, int64_t radius) {
+  return (width + 15) / 16 * 16 + 2 * window_margin(radius);
+}
 IMGR_HD int64_t guided_band_size(int64_t width, int64_t radius, const GuidedModel& model) {
-  return (model.quantities + model.coefficients) * guided_columns_size(width, radius) +
-         (2 * radius + 3) * model.coefficients * guided_row_stride(width, 0) / 2;
+  const int64_t all = model.quantities + model.coefficients;
+  return all * (guided_columns_size(width) + guided_row_size(width, radius) / 2) +
+         (model.quantities + (2 * radius + 3) * model.coefficients) * guided_row_stride(width, 0) / 2;
 }
 
 namespace baseline {

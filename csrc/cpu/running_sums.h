@@ -71,44 +71,5 @@ struct SumRange {
   }
 };
 
-// Sums of n neighbours along a row of doubles, one after the other. There is a zero before the row.
-struct RowSums {
-  typedef Vec<double> D;
-  typedef D::V W;
-  typedef D::I I;  // of the shuffles
-  static constexpr int L = D::L;
-  W carry;  // the sum of the window before, in all lanes
-
-  template <int B, int... J>
-  static IMGR_HD W shift(W x, Indices<J...>) {
-    const W zero = {};
-    return IMGR_SHUFFLE(x, zero, (J < B ? L + J : J - B)...);
-  }
-  template <int... J>
-  static IMGR_HD W last(W x, Indices<J...>) {
-    return IMGR_SHUFFLE(x, x, (J * 0 + L - 1)...);
-  }
-
-  IMGR_HD void begin(const double* row, int64_t n) {
-    W sum = {};
-    int64_t k = 0;
-    for (; k + L <= n - 1; k += L) sum += D::loadu(row + k);
-    double rest = 0;
-    for (; k < n - 1; ++k) rest += row[k];
-    for (int i = 0; i < L; ++i) rest += sum[i];
-    carry = W{} + rest;
-  }
-  // The sums that begin with row[k] and the L - 1 that follow it.
-  IMGR_HD W next(const double* row, int64_t k, int64_t n) {
-    W x = D::loadu(row + k + n - 1) - D::loadu(row + k - 1);
-    x += shift<1>(x, D::All());
-    if constexpr (L > 2) x += shift<2>(x, D::All());
-    if constexpr (L > 4) x += shift<4>(x, D::All());
-    const W sums = carry + x;
-    carry = last(sums, D::All());
-    return sums;
-  }
-};
-
 }  // namespace IMGR_ISA
 }  // namespace imgrestore

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "../math/tv_denoise.h"
+#include "large_pages.h"
 #include "scratch.h"
 
 namespace imgrestore {
@@ -198,6 +199,8 @@ std::tuple<Tensor, Tensor, Tensor> tv_denoise(const Tensor& image_in, const std:
   for (int64_t d = 1; d < image.dim(); ++d) shape.push_back(image.size(d));
   Tensor picture = torch::stable::empty_like(image);
   Tensor kept = torch::stable::new_empty(image, shape);
+  use_large_pages(picture.const_data_ptr(), sizeof(float) * picture.numel());
+  use_large_pages(kept.const_data_ptr(), sizeof(float) * kept.numel());
   Tensor outcomes = torch::stable::new_empty(image, {pictures, 3}, ScalarType::Double);
   const float* from = static_cast<const float*>(image.const_data_ptr());
   const float* old = dual ? static_cast<const float*>(dual->const_data_ptr()) : nullptr;
