@@ -177,6 +177,7 @@ struct Run {
 
   void work(Worker& worker, int phase, int64_t unit) {
     const RichardsonLucyKernels& k = kernels();
+    if (phase == 2) unit = plan.units[2] - 1 - unit;  // backwards: the last ratios are still in cache
     if (phase == 0) {
       band(worker, unit, [&](int64_t picture, int64_t first, int64_t last, float* rows) {
         k.damp(task, planes[picture], first, last, rows);
