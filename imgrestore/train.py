@@ -150,7 +150,8 @@ class Trainer:
             self._run()
         finally:
             for number, handler in handlers.items():
-                signal.signal(number, handler)
+                if handler is not None:  # one that was not set from Python cannot be set again
+                    signal.signal(number, handler)
 
     def _run(self) -> None:
         o = self.options

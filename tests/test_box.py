@@ -80,6 +80,16 @@ def test_a_star_leaves_nothing_behind():
     torch.testing.assert_close(out[far], expected[far], rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("boundary", ["reflect", "zero"])
+@pytest.mark.parametrize(("shape", "rows", "radius"), [((100, 50), [0], 1), ((10, 8), [0, 9], 3), ((30, 1), [2], 0)])
+def test_even_rows_beside_bright_ones(shape, rows, radius, boundary):
+    image = torch.ones(shape)
+    image[rows] = torch.finfo(torch.float32).max / 1000
+    clear = [r for r in range(shape[0]) if min(abs(r - bright) for bright in rows) > radius]
+    wanted = box_reference(image.double(), radius, boundary=boundary)[clear]
+    torch.testing.assert_close(box(image, radius, boundary=boundary)[clear].double(), wanted, rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("boundary", ["reflect", "shrink"])
 @pytest.mark.parametrize("radius", [1, 4, 20])

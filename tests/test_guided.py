@@ -13,7 +13,7 @@ from filter_cases import (
 from native_cases import assert_isa, assert_without_native, isas, needs_native
 
 from imgrestore import _native
-from imgrestore.ops import guided, guided_reference
+from imgrestore.ops import box, guided, guided_reference
 
 
 def assert_is_twin(image, guide, radius, eps, channels=False, tolerance=2e-5):
@@ -61,6 +61,14 @@ def test_three_equal_channels_are_one_with_a_third_of_eps():
     image, guide = picture(20, 30), picture(20, 30, seed=1)
     three = guided(image, guide.expand(3, 20, 30), 3, 0.03, channels=True)
     torch.testing.assert_close(three, guided(image, guide, 3, 0.01), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-3])
+@pytest.mark.parametrize("eps", [1e-6, 1e-4])
+def test_a_color_guide_that_is_nearly_gray(noise, eps):
+    gray = box(picture(60, 70, seed=1), 2)
+    guide = gray.expand(3, 60, 70) + noise * picture(3, 60, 70, seed=2)
+    assert_is_twin(picture(60, 70), guide, 2, eps, channels=True, tolerance=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +215,7 @@ def test_errors_name_the_argument(change, error, message):
 
 CHILD = """
 import torch
-from imgrestore.ops import guided, guided_reference
+from imgrestore.ops import box, guided, guided_reference
 generator = torch.Generator().manual_seed(3)
 for h, w in [(1, 1), (2, 3), (40, 45), (64, 129), (9, 250)]:
     for radius in [0, 1, 5, 30]:

@@ -207,6 +207,17 @@ def test_a_masked_neighbour_changes_nothing():
             assert float((together[:1] - alone).abs().max() / alone.abs().max()) < 1e-3
 
 
+@pytest.mark.parametrize("lamp", [1000.0, torch.inf, torch.nan])
+def test_light_in_masked_pixels_alone_is_no_light(lamp):
+    observed = torch.zeros(1, 1, 40, 40)
+    observed[0, 0, 20, 20] = lamp
+    valid = torch.ones_like(observed, dtype=torch.bool)
+    valid[0, 0, 18:23, 18:23] = False
+    blur = BlurOperator(Psf.gaussian(1), (40, 40), "zero", observed)
+    for run in (richardson_lucy, richardson_lucy_reference):
+        assert torch.equal(run(observed, blur, 3, valid=valid)[0], torch.zeros_like(observed))
+
+
 def test_defaults_of_torch_do_not_matter():
     observed, psf = case((20, 21), (3, 3))
     light = observed.float()

@@ -193,10 +193,17 @@ struct BoxBand {
     return {row_at(p, row + p.radius_y), row == first ? p.zeros : row_at(p, row - p.radius_y - 1)};
   }
 
-  static void add(int64_t width, const float* enter, double* sums) {
+  static void add(int64_t width, const float* enter, double* sums, SumRange* range) {
+    SumRange seen = *range;
     int64_t c = 0;
-    for (; c + L <= width; c += L) D::storeu(sums + c, D::loadu(sums + c) + Half::widen(Half::loadu(enter + c)));
+    for (; c + L <= width; c += L) {
+      const V v = Half::loadu(enter + c);
+      seen.see(v);
+      D::storeu(sums + c, D::loadu(sums + c) + Half::widen(v));
+    }
+    if (c < width) seen.see(Half::load_part(enter + c, width - c));
     for (; c < width; ++c) sums[c] += double(enter[c]);
+    *range = seen;
   }
 
   struct Buffers {
@@ -216,8 +223,9 @@ struct BoxBand {
   // The sums of the next row, then those of the one after it, from which all goes on. No hardware foresees where rows go
   // on: the two to enter after these, and those of results.
   static void down(int64_t width, const Rows& first, const Rows& second, const Buffers& buffers,
-                   const float* const* later, const float* out) {
+                   const float* const* later, const float* out, SumRange* range) {
     const Rows a = first, b = second;
+    SumRange seen = *range;
     const float *enter = later[0], *follow = later[1];
     double* sums = buffers.sums;
     float *x = buffers.x, *y = buffers.y;
@@ -229,13 +237,21 @@ struct BoxBand {
       __builtin_prefetch(out + width + c, 1);
       IMGR_UNROLL
       for (int64_t k = c; k < c + X::L; k += L) {
-        const W sum = (D::load(sums + k) + Half::widen(Half::loadu(a.enter + k))) - Half::widen(Half::loadu(a.leave + k));
-        const W next = (sum + Half::widen(Half::loadu(b.enter + k))) - Half::widen(Half::loadu(b.leave + k));
+        const V here = Half::loadu(a.enter + k), there = Half::loadu(b.enter + k);
+        seen.see(here);
+        seen.see(there);
+        const W sum = (D::load(sums + k) + Half::widen(here)) - Half::widen(Half::loadu(a.leave + k));
+        const W next = (sum + Half::widen(there)) - Half::widen(Half::loadu(b.leave + k));
         D::store(sums + k, next);
         Half::storeu(x + k, Half::narrow(sum));
         Half::storeu(y + k, Half::narrow(next));
       }
     }
+    for (int64_t k = c; k < width; k += L) {
+      seen.see(Half::load_part(a.enter + k, width - k));
+      seen.see(Half::load_part(b.enter + k, width - k));
+    }
+    *range = seen;
     for (; c < width; ++c) {
       const double sum = (sums[c] + double(a.enter[c])) - double(a.leave[c]);
       sums[c] = (sum + double(b.enter[c])) - double(b.leave[c]);
@@ -259,39 +275,26 @@ struct BoxBand {
     for (int64_t c = 0; !room && c < p.width; ++c) out[c] = whole[c];
   }
 
-  // Each pixel of the band is in the sums of one of the rows that are looked at, and what is not finite stays in them.
-  static bool fit(const float* x, int64_t width, SumRange* range) {
-    SumRange seen = *range;
-    int64_t c = 0;
-    for (; c + L <= width; c += L) seen.see(Half::loadu(x + c));
-    if (c < width) seen.see(Half::load_part(x + c, width - c));
-    *range = seen;
-    return seen.even();
-  }
-
+  // Whether running sums hold for the band, which is known when all its pixels have entered.
   static bool run(const Plane& p, double* work, int64_t row, int64_t row_end) {
     const Buffers b = buffers(p, work);
     const RowWindows windows = row_windows(2 * p.radius_x + 1);
+    SumRange range;
     for (int64_t i = 0; i < box_band_size(p.width, p.radius_x); ++i) work[i] = 0;
     for (int64_t k = row - p.radius_y; k < row + p.radius_y; ++k) {
       const float* enter = row_at(p, k);
-      if (enter != p.zeros) add(p.width, enter, b.sums);
+      if (enter != p.zeros) add(p.width, enter, b.sums, &range);
     }
-    SumRange range;
-    int64_t seen = row;
     for (int64_t k = row; k < row_end; k += 2) {
       const bool pair = k + 1 < row_end;
       const Rows none = {p.zeros, p.zeros};
       const float* later[2] = {row_at(p, k + p.radius_y + 2), row_at(p, k + p.radius_y + 3)};
-      down(p.width, rows_at(p, k, row), pair ? rows_at(p, k + 1, row) : none, b, later, p.out + k * p.width);
-      if (k >= seen || k + 2 >= row_end) {
-        if (!fit(b.x, p.width, &range) || !fit(b.y, p.width, &range)) return false;
-        seen += 2 * p.radius_y + 1;
-      }
+      down(p.width, rows_at(p, k, row), pair ? rows_at(p, k + 1, row) : none, b, later,
+           p.out + k * p.width, &range);
       along(p, windows, b.x, k, row_end, b.whole);
       if (pair) along(p, windows, b.y, k + 1, row_end, b.whole);
     }
-    return true;
+    return range.even();
   }
 };
 

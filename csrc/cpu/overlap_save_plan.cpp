@@ -12,8 +12,6 @@
 namespace imgrestore {
 namespace {
 
-constexpr int64_t kLanes = 16;  // of the widest vectors: so that every instruction set cuts alike
-
 // The tile's size is a multiple of `step` and has no other primes than 2, 3 and 5.
 int64_t smooth_from(int64_t n, int64_t step) {
   for (int64_t m = (n + step - 1) / step;; ++m) {
@@ -38,7 +36,7 @@ std::vector<Cut> cuts(int64_t result, int64_t kernel, int64_t step, int64_t mult
     if (box < kernel / 4 && found.size() > 4) break;
     // Numbers of boxes that lead to the same tile are passed over.
     count = std::max(count, (result + most - 1) / most);
-    if (tile <= 4 * kLanes && most >= kernel) break;
+    if (tile <= 4 * kWidestLanes && most >= kernel) break;
   }
   return found;
 }
@@ -68,8 +66,8 @@ OverlapSavePlan overlap_save_plan(const int64_t* result, const int64_t* kernel, 
 
   Cut best[3] = {};
   double least = 0;
-  const auto deep = cuts(result[0], kernel[0], 1, 1), high = cuts(result[1], kernel[1], kLanes, 1),
-             wide = cuts(result[2], kernel[2], kLanes, columns);
+  const auto deep = cuts(result[0], kernel[0], 1, 1), high = cuts(result[1], kernel[1], kWidestLanes, 1),
+             wide = cuts(result[2], kernel[2], kWidestLanes, columns);
   for (const Cut& d : deep) {
     for (const Cut& h : high) {
       for (const Cut& w : wide) {

@@ -6,6 +6,8 @@
 
 namespace imgrestore {
 
+constexpr int64_t kWidestLanes = 16;  // of float32: what depends on it and not on the lanes is cut alike everywhere
+
 // How a result is cut into boxes, with the plans that the tiles need.
 struct OverlapSavePlan {
   FftTile tile;

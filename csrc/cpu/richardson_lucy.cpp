@@ -22,8 +22,7 @@ using torch::stable::Tensor;
 typedef std::optional<Tensor> Maybe;
 typedef std::vector<int64_t> Sizes;
 
-constexpr int64_t kBand = 32;      // rows in a unit of the pointwise passes
-constexpr int64_t kMultiple = 16;  // lanes of the widest vectors: so that every instruction set cuts alike
+constexpr int64_t kBand = 32;  // rows in a unit of the pointwise passes
 // Tiles that begin where a strip does are read without joining two: worth this much more work on them.
 constexpr double kAlignedGain = 1.03;
 
@@ -49,10 +48,10 @@ struct Plan {
 
 // Boxes that begin where a strip does, and if that costs little tiles too: `lead` columns before the shift, which moves there.
 OverlapSavePlan aligned_plan(const int64_t* result, const Sizes& kernel, int64_t* shift, int64_t* lead) {
-  const OverlapSavePlan plan = overlap_save_plan(result, kernel.data(), kMultiple);
-  *lead = ((shift[2] % kMultiple) + kMultiple) % kMultiple;
+  const OverlapSavePlan plan = overlap_save_plan(result, kernel.data(), kWidestLanes);
+  *lead = ((shift[2] % kWidestLanes) + kWidestLanes) % kWidestLanes;
   const int64_t longer[3] = {kernel[0], kernel[1], kernel[2] + *lead};
-  const OverlapSavePlan aligned = overlap_save_plan(result, longer, kMultiple);
+  const OverlapSavePlan aligned = overlap_save_plan(result, longer, kWidestLanes);
   if (aligned.cost > kAlignedGain * plan.cost) *lead = 0;
   shift[2] -= *lead;
   return *lead ? aligned : plan;

@@ -4,7 +4,7 @@
 
 // Sums over windows that move on pixel by pixel: what enters is added and what leaves is taken off, in float64, so that
 // what rounding leaves behind stays far below a float. That holds while values are finite and none is very much larger
-// than the sums it has left: SumRange watches for it, and where it does not hold WindowSums take over.
+// than others: SumRange watches for it, and where it does not hold WindowSums take over.
 namespace imgrestore {
 namespace IMGR_ISA {
 
@@ -23,9 +23,6 @@ struct Half {
     V v = {};
     for (int i = 0; i < L && i < count; ++i) v[i] = p[i];
     return v;
-  }
-  static void store_part(float* p, V v, int64_t count) {
-    for (int i = 0; i < L && i < count; ++i) p[i] = v[i];
   }
 #if IMGR_VECTOR_BYTES == 64 && !defined(__clang__)
   // GCC 12 makes four instructions of this one.
@@ -63,11 +60,11 @@ struct SumRange {
     for (int i = 0; i < Half::L; ++i) bits = high[i] > bits ? high[i] : bits;
     return value(bits);
   }
-  // Whether doubles carry the smallest of these sums beside the largest.
+  // Whether what the largest leaves behind in a sum of doubles stays below the last digits of the smallest.
   bool even() const {
     uint32_t least = ~uint32_t(0);
     for (int i = 0; i < Half::L; ++i) least = low[i] < least ? low[i] : least;
-    return finite() && (least == ~uint32_t(0) || value(least + 1) * 16777216.0f >= highest());
+    return finite() && (least == ~uint32_t(0) || value(least + 1) >= highest() * 0x1p-29f);
   }
 };
 

@@ -109,10 +109,11 @@ Light light_of(const float* value, const float* status, int64_t rows, int64_t la
   for (int64_t y = 0; y < rows; ++y, value += lanes) {
     float largest = 0, sum = 0, count = 0;
     for (int64_t x = 0; x < columns; ++x) {
-      const float seen = status && status[y * lanes + x] == 0 ? 0.0f : 1.0f, v = value[x] < 0 ? 0.0f : value[x] * seen;
+      const bool seen = !status || status[y * lanes + x] != 0;
+      const float v = !seen || value[x] < 0 ? 0.0f : value[x];
       largest = v > largest ? v : largest;
       sum += v;
-      count += seen;
+      count += seen ? 1.0f : 0.0f;
     }
     light.largest = std::max(light.largest, double(largest));
     light.sum += sum;
@@ -128,6 +129,7 @@ Tensor light_of_strips(const Tensor& in, std::optional<Tensor> status, int64_t w
   STD_TORCH_CHECK(in.is_contiguous() && (!status || (status->is_contiguous() && status->numel() == in.numel())),
                   "strips and status must be contiguous and of one size");
   const int64_t depth = in.size(1), strips = in.size(2), height = in.size(3), lanes = in.size(4);
+  STD_TORCH_CHECK(width > (strips - 1) * lanes && width <= strips * lanes, "strips must fit the width");
   const int64_t pieces = depth * strips;
   const float* const value = static_cast<const float*>(in.const_data_ptr());
   const float* const weigh = status ? static_cast<const float*>(status->const_data_ptr()) : nullptr;

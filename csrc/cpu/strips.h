@@ -4,8 +4,8 @@
 
 #include "../math/host_device.h"
 
-// Pictures in strips: planes of strips of `lanes` columns, the last one filled up with zeros, each strip row after row. A
-// block of columns of a tile is one stretch of memory then, which is foreseen by the hardware.
+// Pictures in strips: planes of strips of `lanes` columns, each strip row after row. A block of columns of a tile is one stretch
+// of memory then, which is foreseen by the hardware. What fills up the last strip means nothing.
 namespace imgrestore {
 
 // size: depth, height, width

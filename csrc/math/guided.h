@@ -17,19 +17,26 @@ IMGR_HD void guided_gray(T mean_i, T mean_p, T mean_ii, T mean_ip, S eps, T* a, 
   *b = mean_p - *a * mean_i;
 }
 
-// ii: the means of I0 I0, I0 I1, I0 I2, I1 I1, I1 I2, I2 I2; a: three of them. The 3 x 3 system by its adjugate.
+template <class S, class T>
+IMGR_HD T at_least(T x, S least) {  // NaN stays
+  return x < least ? T{} + least : x;
+}
+
+// ii: the means of I0 I0, I0 I1, I0 I2, I1 I1, I1 I2, I2 I2; a: three of them. The 3 x 3 system by L D L^T, no pivot of which
+// is below eps; cofactors would cancel where the channels are nearly alike.
 template <class S, class T>
 IMGR_HD void guided_color(const T* i, T p, const T* ii, const T* ip, S eps, T* a, T* b) {
   const T xx = at_least_zero(ii[0] - i[0] * i[0]) + eps, xy = ii[1] - i[0] * i[1], xz = ii[2] - i[0] * i[2];
   const T yy = at_least_zero(ii[3] - i[1] * i[1]) + eps, yz = ii[4] - i[1] * i[2];
   const T zz = at_least_zero(ii[5] - i[2] * i[2]) + eps;
   const T cx = ip[0] - i[0] * p, cy = ip[1] - i[1] * p, cz = ip[2] - i[2] * p;
-  const T axx = yy * zz - yz * yz, axy = xz * yz - xy * zz, axz = xy * yz - xz * yy;
-  const T ayy = xx * zz - xz * xz, ayz = xy * xz - xx * yz, azz = xx * yy - xy * xy;
-  const T determinant = xx * axx + xy * axy + xz * axz;
-  a[0] = (axx * cx + axy * cy + axz * cz) / determinant;
-  a[1] = (axy * cx + ayy * cy + ayz * cz) / determinant;
-  a[2] = (axz * cx + ayz * cy + azz * cz) / determinant;
+  const T l1 = xy / xx, l2 = xz / xx;
+  const T d2 = at_least(yy - l1 * xy, eps), t = yz - l1 * xz, l3 = t / d2;
+  const T d3 = at_least(zz - l2 * xz - l3 * t, eps);
+  const T u1 = cy - l1 * cx, u2 = cz - l2 * cx - l3 * u1;
+  a[2] = u2 / d3;
+  a[1] = u1 / d2 - l3 * a[2];
+  a[0] = cx / xx - l1 * a[1] - l2 * a[2];
   *b = p - a[0] * i[0] - a[1] * i[1] - a[2] * i[2];
 }
 

@@ -24,7 +24,8 @@ IMGR_HD T rl_quotient(T observed, T expected, float tiny) {
 template <class T>
 IMGR_HD T rl_masked(T quotient, T status) {
   const T raised = quotient < 1 ? T{} + 1.0f : quotient;
-  return status == 2 ? raised : quotient * status;
+  const T fitted = status == 2 ? raised : quotient;
+  return status == 0 ? T{} : fitted;
 }
 
 template <class T>
@@ -32,7 +33,8 @@ IMGR_HD T rl_residual(T observed, T expected, T status) {
   const T light = observed < 0 ? T{} : observed;
   const T r = light - expected;
   const T below = r < 0 ? T{} : r;
-  return status == 2 ? below : r * status;
+  const T fitted = status == 2 ? below : r;
+  return status == 0 ? T{} : fitted;
 }
 
 // The next estimate; inverse_share is 0 where the frame sees next to nothing of a point, which then stays what it is.

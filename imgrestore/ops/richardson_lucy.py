@@ -152,12 +152,11 @@ def richardson_lucy_reference(
     """
     if not observed.numel():
         return observed.new_empty((*observed.shape[:2], *blur.scene_shape)), 0
-    observed = observed.clamp_min(0)
+    observed = observed.clamp_min(0) if valid is None else torch.where(valid, observed.clamp_min(0), 0.0)
     known = None if valid is None else valid.to(observed.dtype)
     space = tuple(range(2, observed.ndim))
     count = float(observed[0, 0].numel()) if known is None else known.sum(dim=space, keepdim=True)
-    fitted = observed if known is None else observed * known
-    largest, total = fitted.amax(dim=space, keepdim=True), fitted.sum(dim=space, keepdim=True)
+    largest, total = observed.amax(dim=space, keepdim=True), observed.sum(dim=space, keepdim=True)
     light, tiny = mean_light(largest, total, count, background)
     inverse = inverse_share(observed, blur, known)
     active = observed.new_ones(observed.shape[:2] + (1,) * len(space))
