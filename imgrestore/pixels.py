@@ -98,6 +98,18 @@ class Planes:
         values = _from_canonical(mask.expand(self.data.shape), self._original, self._axis, self.alpha is not None)
         return values if isinstance(self._original, torch.Tensor) else values.cpu().numpy()
 
+    def back_area(self, area: torch.Tensor) -> Any:
+        """Booleans (batch, 1, *space) in the picture's layout without its channels."""
+        import torch
+
+        values = area.reshape(_without(tuple(self._original.shape), self._axis))
+        return values if isinstance(self._original, torch.Tensor) else values.cpu().numpy()
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the picture's type is uint8 or uint16."""
+        return _dtype_name(self._original) in INTEGER_PEAKS
+
 
 def to_planes(
     image: Any, space: int = 2, channel_axis: ChannelAxis = "auto", *, dtype: Any = None, name: str = "image"
@@ -188,7 +200,7 @@ def saturated_pixels(planes: Planes, valid: torch.Tensor | None = None) -> torch
 
     data = planes.data.detach()
     valid = planes.good if valid is None else valid & planes.good
-    if _dtype_name(planes._original) in INTEGER_PEAKS:
+    if planes.is_integer:
         return (data >= 1.0) & valid
     space = tuple(range(2, data.ndim))
     values = torch.where(valid, data, -torch.inf)
@@ -206,7 +218,7 @@ def to_mask(mask: Any, planes: Planes, *, name: str = "mask") -> torch.Tensor:
     Parameters
     ----------
     mask : array of bool
-        Shape of the picture, or of its space alone.
+        Shape of the picture, with or without its channels, or of its space alone.
     planes : Planes
     name : str
         What errors call it.
@@ -229,6 +241,8 @@ def to_mask(mask: Any, planes: Planes, *, name: str = "mask") -> torch.Tensor:
     has_alpha = planes.alpha is not None
     if has_alpha and tuple(tensor.shape) == (*original[:-1], original[-1] - 1):
         return _to_canonical(tensor, planes._axis, planes._space, False)
+    if tuple(tensor.shape) == _without(original, planes._axis):
+        return tensor.reshape(-1, 1, *data.shape[2:]).expand(data.shape)
     if tuple(tensor.shape) != original:
         expected = " or ".join(str(shape) for shape in dict.fromkeys((tuple(data.shape[2:]), original)))
         raise ValueError(f"{name} has shape {tuple(tensor.shape)}; expected {expected}")
@@ -256,6 +270,10 @@ def not_negative(value: Any, name: str, *, below: float = math.inf, note: str = 
         expected = "that is 0 or more" if below == math.inf else f"from 0 to below {below:g}"
         raise ValueError(f"{name} is {value!r}; expected a number {expected}{note}")
     return float(value)
+
+
+def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
+    return shape if axis is None else shape[:axis] + shape[axis + 1 :]
 
 
 def _ends(values: torch.Tensor) -> tuple[float, float]:

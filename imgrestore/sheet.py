@@ -225,7 +225,11 @@ def _mask_panel(restoration: Restoration, space: int, span: tuple[float, float])
     mask = _numpy(restoration.mask) > 0
     if not mask.any():
         return []
-    is_tensor = hasattr(restoration.mask, "detach")
+    whole = np.shape(restoration.mask) == np.shape(_split_alpha(restoration)[0])
+    # A mask without channels: of a batch the first, whatever the type.
+    if not whole:
+        mask = mask.reshape(-1, *mask.shape[-space:])[0]
+    is_tensor = whole and hasattr(restoration.mask, "detach")
     stack = _canonical(restoration.mask if is_tensor else mask, space)
     marked = _flat(stack, "middle").max(axis=-1) > 0
     picture = _canonical(_split_alpha(restoration)[0], space)
@@ -233,7 +237,7 @@ def _mask_panel(restoration: Restoration, space: int, span: tuple[float, float])
     pixels = np.repeat(np.rint(170 + ground / 3), 3, axis=-1).astype(np.uint8)
     if marked.shape == pixels.shape[:2]:
         pixels[marked] = ACCENT
-    return [_Panel(f"mask, {100 * float(mask.mean()):.2g} % of the values", pixels, smooth=False)]
+    return [_Panel(f"mask, {100 * float(mask.mean()):.2g} % of the pixels", pixels, smooth=False)]
 
 
 def _interesting(shown: np.ndarray, height: int, width: int) -> tuple[int, int]:

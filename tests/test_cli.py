@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import imgrestore
 from imgrestore import Psf, io
-from imgrestore.cli import app, deblur, files, info
+from imgrestore.cli import app, deblur, files, info, run
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(40, 200, (24, 30), np.uint8)
@@ -242,10 +242,11 @@ def test_types_survive(dtype, channels, suffix):
 def test_four_channels_without_alpha_are_all_deblurred():
     picture = io.Picture(RNG.uniform(0, 1, (24, 30, 4)).astype(np.float32), has_alpha=False)
     settings = {"psf": Psf.gaussian(1), "method": "wiener"}
-    result, _ = deblur.deblur_picture(picture, {**settings, "mask": None}, details=False)
+    work = run.Work(imgrestore.deblur, settings)
+    result, _ = run.restore_picture(picture, work, details=False)
     assert np.allclose(result, imgrestore.deblur(picture.pixels, **settings, channel_axis=-1))
     layered = io.Picture(np.concatenate([picture.pixels, picture.pixels[..., :1]], -1), has_alpha=True)
-    result, shown = deblur.deblur_picture(layered, {**settings, "mask": None}, details=True)
+    result, shown = run.restore_picture(layered, work, details=True)
     assert np.array_equal(result[..., -1], layered.pixels[..., -1])
     assert shown.image.shape == (24, 30, 4)
 
@@ -269,7 +270,7 @@ def test_errors_of_the_library_are_one_line(monkeypatch):
     assert result.exit_code == 1
     assert result.stderr == "in.png: RuntimeError: first second\n"
     job = files.Job(None, None)
-    assert deblur._reason(MemoryError(), job) == "there is not enough memory for it"
+    assert run._reason(MemoryError(), job) == "there is not enough memory for it"
 
 
 def test_interrupt_leaves_what_was_done(here, monkeypatch):

@@ -1,4 +1,4 @@
-"""The command line: ``imgrestore deblur`` and ``imgrestore info``.
+"""The command line: ``imgrestore deblur``, a command for every other task, and ``imgrestore info``.
 
 Only what ``--help`` needs is imported here; torch and the rest wait until a command runs.
 """
@@ -11,7 +11,7 @@ import typer
 
 from imgrestore import __version__
 
-from . import deblur, info
+from . import deblur, demoire, dereflect, derust, deshadow, despecular, info
 
 __all__ = ["app"]
 
@@ -22,7 +22,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("deblur", no_args_is_help=True)(deblur.command)
+for task in (deblur, demoire, deshadow, dereflect, despecular, derust):
+    app.command(task.__name__.rpartition(".")[2], no_args_is_help=True)(task.command)
 app.command("info")(info.command)
 
 

@@ -1,0 +1,35 @@
+"""What a classical method says of one picture: the restored picture and the damage, apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+__all__ = ["Estimate"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One picture taken apart.
+
+    Attributes
+    ----------
+    image : torch.Tensor, shape (C, H, W)
+        The restored picture. Where nothing was done it is the picture itself, bit by bit.
+    layers : mapping of str to torch.Tensor, shape (C, H, W) or (1, H, W)
+        What the picture is made of, the result among it; a task gives the same names for every picture.
+    mask : torch.Tensor of bool, shape (1, H, W), optional
+        Where the damage is. None: nowhere.
+    notes : tuple of str
+        What was found and estimated, or why nothing was done.
+    confidence : float
+        How much the answer is to be trusted, from 0 to 1: also the answer that nothing is damaged.
+    """
+
+    image: torch.Tensor
+    layers: Mapping[str, torch.Tensor]
+    mask: torch.Tensor | None = None
+    notes: tuple[str, ...] = field(default=())
+    confidence: float = 1.0

@@ -1,0 +1,31 @@
+"""``imgrestore demoire``: pictures in, the same without moiré out."""
+
+from __future__ import annotations
+
+from .options import DamageMask, Details, Inputs, MethodName, MethodOption, Out, Overwrite, Recursive, Verbose
+from .run import Work, read_mask, run
+
+
+def command(
+    inputs: Inputs,
+    out: Out,
+    method: MethodOption = MethodName.auto,
+    mask: DamageMask = None,
+    details: Details = None,
+    recursive: Recursive = False,
+    overwrite: Overwrite = False,
+    verbose: Verbose = False,
+) -> None:
+    """Take moiré, scan lines and half-tone screens off pictures.
+
+    Type, size, bit depth and metadata of each picture are kept. A picture without the damage comes back as it was.
+
+    A file that fails is reported in one line while the others go on; the exit status is then 1.
+    """
+
+    def prepare() -> Work:
+        from imgrestore.tasks.demoire import demoire
+
+        return Work(demoire, {"method": method.value, "mask": read_mask(mask)})
+
+    run("demoire", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)

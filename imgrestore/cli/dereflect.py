@@ -1,0 +1,51 @@
+"""``imgrestore dereflect``: photographs through glass in, the scene behind it out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import DamageMask, Details, Inputs, MethodName, MethodOption, Out, Overwrite, Recursive, Verbose
+from .run import Work, read_mask, read_pixels, run
+
+
+def command(
+    inputs: Inputs,
+    out: Out,
+    method: MethodOption = MethodName.auto,
+    flash: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The same scene, taken with a flash, for one picture.")
+    ] = None,
+    polarized: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The same scene at another angle of a polariser, for one picture."),
+    ] = None,
+    mask: DamageMask = None,
+    details: Details = None,
+    recursive: Recursive = False,
+    overwrite: Overwrite = False,
+    verbose: Verbose = False,
+) -> None:
+    """Take reflections in glass off photographs.
+
+    Type, size, bit depth and metadata of each picture are kept. A picture without the damage comes back as it was.
+
+    A file that fails is reported in one line while the others go on; the exit status is then 1.
+    """
+
+    def prepare() -> Work:
+        from imgrestore.tasks.dereflect import dereflect
+
+        return Work(
+            dereflect,
+            {
+                "method": method.value,
+                "mask": read_mask(mask),
+                "flash": read_pixels(flash),
+                "polarized": read_pixels(polarized),
+            },
+        )
+
+    run("dereflect", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)

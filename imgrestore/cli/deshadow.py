@@ -1,0 +1,46 @@
+"""``imgrestore deshadow``: pictures in, the same without shadows out."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from .options import DamageMask, Details, Inputs, MethodName, MethodOption, Out, Overwrite, Recursive, Verbose
+from .run import Work, read_mask, run
+
+
+class KindName(str, Enum):
+    """The kinds of shadow, for the command line's help."""
+
+    auto = "auto"
+    cast = "cast"
+    soft = "soft"
+    document = "document"
+
+
+def command(
+    inputs: Inputs,
+    out: Out,
+    method: MethodOption = MethodName.auto,
+    kind: Annotated[KindName, typer.Option(help="Which kind of shadow; found by default.")] = KindName.auto,
+    mask: DamageMask = None,
+    details: Details = None,
+    recursive: Recursive = False,
+    overwrite: Overwrite = False,
+    verbose: Verbose = False,
+) -> None:
+    """Take shadows off photographs and documents.
+
+    Type, size, bit depth and metadata of each picture are kept. A picture without the damage comes back as it was.
+
+    A file that fails is reported in one line while the others go on; the exit status is then 1.
+    """
+
+    def prepare() -> Work:
+        from imgrestore.tasks.deshadow import deshadow
+
+        return Work(deshadow, {"method": method.value, "mask": read_mask(mask), "kind": kind.value})
+
+    run("deshadow", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)

@@ -1,0 +1,42 @@
+"""``imgrestore despecular``: pictures in, the same without highlights out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .options import DamageMask, Details, Inputs, MethodName, MethodOption, Out, Overwrite, Recursive, Verbose
+from .run import Work, read_mask, read_triple, run
+
+
+def command(
+    inputs: Inputs,
+    out: Out,
+    method: MethodOption = MethodName.auto,
+    illuminant: Annotated[
+        str,
+        typer.Option(metavar="R,G,B", help="Colour of the light, of which only the ratios count; found by default."),
+    ] = "auto",
+    mask: DamageMask = None,
+    details: Details = None,
+    recursive: Recursive = False,
+    overwrite: Overwrite = False,
+    verbose: Verbose = False,
+) -> None:
+    """Take specular highlights off glossy bodies.
+
+    Type, size, bit depth and metadata of each picture are kept. A picture without the damage comes back as it was.
+
+    A file that fails is reported in one line while the others go on; the exit status is then 1.
+    """
+
+    def prepare() -> Work:
+        from imgrestore.tasks.despecular import despecular
+
+        return Work(
+            despecular,
+            {"method": method.value, "mask": read_mask(mask), "illuminant": read_triple(illuminant, "--illuminant")},
+        )
+
+    run("despecular", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)

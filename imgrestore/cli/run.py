@@ -1,0 +1,289 @@
+"""What the commands of all tasks do: read pictures, restore them, write them, and say what failed."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from imgrestore.io import Picture
+    from imgrestore.types import Restoration
+
+    from .files import Job
+
+__all__ = ["Work", "read_mask", "read_pixels", "read_triple", "restore_picture", "run"]
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done to every picture.
+
+    Attributes
+    ----------
+    task : callable
+        A task of the library: ``task(pixels, details=..., channel_axis=..., **settings)``.
+    settings : dict
+        Its other keywords.
+    space : int
+        3 where a stack of pages is one volume; 2 where each page is a picture.
+    """
+
+    task: Callable[..., Any]
+    settings: dict[str, Any]
+    space: int = 2
+
+
+def run(
+    name: str,
+    prepare: Callable[[], Work],
+    inputs: list[str],
+    out: str,
+    *,
+    details: str | None,
+    recursive: bool,
+    overwrite: bool,
+    verbose: bool,
+) -> None:
+    """Carry out a command.
+
+    Parameters
+    ----------
+    name : str
+        The command's.
+    prepare : callable
+        Gives the `Work`; what it raises is an error of usage, and nothing is restored.
+    inputs, out, details, recursive, overwrite, verbose
+        As on the command line.
+
+    Raises
+    ------
+    typer.Exit
+        With status 2 for an error of usage, 1 where a picture failed, 130 where the user stopped it.
+    """
+    from .files import UsageError, plan
+
+    try:
+        jobs = plan(inputs, out, details=details, recursive=recursive)
+        work = prepare()
+    except (UsageError, OSError, ValueError, TypeError, ImportError) as error:
+        _say(f"imgrestore {name}: {_one_line(error)}")
+        raise typer.Exit(2) from None
+    failed = done = 0
+    try:
+        with _progress(len(jobs)) as (step, say):
+            for job in jobs:
+                step(job.source.name, done + failed)
+                try:
+                    for note in _restore(job, work, overwrite=overwrite, verbose=verbose):
+                        say(f"{job.source}: {note}")
+                    done += 1
+                except Exception as error:
+                    say(f"{job.source}: {_reason(error, job)}")
+                    failed += 1
+            step("", done + failed)
+    except KeyboardInterrupt:
+        _say(f"interrupted: {done} of {len(jobs)} done")
+        raise typer.Exit(INTERRUPTED) from None
+    if failed:
+        if len(jobs) > 1:
+            _say(f"{failed} of {len(jobs)} failed")
+        raise typer.Exit(1)
+
+
+def read_mask(path: Path | None) -> np.ndarray | None:
+    """Read a mask from a picture.
+
+    Parameters
+    ----------
+    path : Path or None
+
+    Returns
+    -------
+    ndarray of bool or None
+        True where the picture is brighter than half its range; colours are averaged, alpha is left off.
+    """
+    import numpy as np
+
+    from imgrestore import io
+
+    if path is None:
+        return None
+    picture = io.read(path)
+    values = picture.pixels
+    if picture.has_alpha:
+        values = values[..., :-1]
+    if values.ndim == 3 + picture.has_pages:
+        values = values.mean(axis=-1)
+    dtype = picture.pixels.dtype
+    return values > (float(np.iinfo(dtype).max) if dtype.kind in "iu" else 1.0) / 2
+
+
+def read_pixels(path: Path | None) -> np.ndarray | None:
+    """Read a second picture of the same scene.
+
+    Parameters
+    ----------
+    path : Path or None
+
+    Returns
+    -------
+    ndarray or None
+    """
+    from imgrestore import io
+
+    return None if path is None else io.read(path).pixels
+
+
+def read_triple(text: str, option: str) -> str | tuple[float, ...]:
+    """Read three numbers, or the word auto.
+
+    Parameters
+    ----------
+    text : str
+        "auto" or "R,G,B".
+    option : str
+        What the error calls it.
+
+    Returns
+    -------
+    str or tuple of float
+    """
+    if text == "auto":
+        return text
+    try:
+        red, green, blue = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{option} is {text!r}; expected auto or three numbers: R,G,B") from None
+    return red, green, blue
+
+
+def _restore(job: Job, work: Work, *, overwrite: bool, verbose: bool) -> list[str]:
+    """Restore one file; what a user should know of it."""
+    import numpy as np
+
+    from imgrestore import io
+
+    for path in (job.target, job.sheet):
+        if path is not None and path.exists() and not overwrite:
+            raise FileExistsError(f"{path} exists already; --overwrite replaces it")
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", UserWarning)
+        picture = io.read(job.source)
+        pixels, shown = restore_picture(picture, work, details=job.sheet is not None or verbose)
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        io.write(job.target, pixels, like=picture, overwrite=overwrite)
+        if job.sheet is not None and shown is not None:
+            from imgrestore.sheet import draw
+
+            page = f" · page 1 of {picture.pages}" if picture.has_pages and work.space == 2 else ""
+            job.sheet.parent.mkdir(parents=True, exist_ok=True)
+            io.write(job.sheet, np.asarray(draw(shown, title=job.source.name + page)), overwrite=overwrite)
+    notes = list(dict.fromkeys(_one_line(w.message) for w in heard if issubclass(w.category, UserWarning)))
+    return [*notes, *(shown.notes if verbose and shown is not None else ())]
+
+
+def restore_picture(picture: Picture, work: Work, *, details: bool) -> tuple[np.ndarray, Restoration | None]:
+    """Restore what was read from a file, pages and all.
+
+    Parameters
+    ----------
+    picture : Picture
+    work : Work
+    details : bool
+        Return the `Restoration` too: that of the stack, or of the first page.
+
+    Returns
+    -------
+    pixels : ndarray
+        Shape and dtype of the picture's.
+    restoration : Restoration or None
+    """
+    import numpy as np
+
+    pixels, volume = picture.pixels, work.space == 3
+    if volume and not picture.has_pages:
+        shape = work.settings["psf"].shape
+        raise ValueError(f"the PSF is 3-D {shape} and this is one picture; expected a stack of pages")
+    if volume or not picture.has_pages:
+        return _restore_pixels(pixels, picture, work, work.settings, details=details)
+    mask = work.settings.get("mask")
+    by_page = mask is not None and mask.shape == pixels.shape[:3]
+    pages, first = [], None
+    for number, page in enumerate(pixels):
+        own = {**work.settings, "mask": mask[number]} if mask is not None and by_page else work.settings
+        result, shown = _restore_pixels(page, picture, work, own, details=details and number == 0)
+        first = first or shown
+        pages.append(result)
+    return np.stack(pages), first
+
+
+def _restore_pixels(
+    pixels: np.ndarray, picture: Picture, work: Work, settings: dict[str, Any], *, details: bool
+) -> tuple[np.ndarray, Restoration | None]:
+    import numpy as np
+
+    dtype, alpha = pixels.dtype, None
+    has_channels = pixels.ndim > work.space
+    if picture.has_alpha and pixels.shape[-1] not in (2, 4):
+        pixels, alpha = pixels[..., :-1], pixels[..., -1:]
+    # A file says whether its last channel is alpha, an array of 2 or 4 channels cannot.
+    axis: Any = -1 if has_channels and (not picture.has_alpha or alpha is not None) else "auto"
+    counts = dtype.kind in "iu" and dtype not in (np.uint8, np.uint16)
+    if counts:
+        pixels = pixels.astype(np.float64)
+    answer = work.task(pixels, **settings, details=details, channel_axis=axis)
+    result = answer.image if details else answer
+    if counts:
+        limits = np.iinfo(dtype)
+        result = np.rint(result).clip(limits.min, limits.max).astype(dtype)
+    if alpha is not None:
+        result = np.concatenate([result, alpha], axis=-1)
+    return result, answer if details else None
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[tuple[Any, Any]]:
+    """Two functions, one to advance a bar (on a terminal only) and one to print a line that does not break it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True, markup=False, highlight=False)
+    if not console.is_terminal:
+        yield lambda name, done: None, _say
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield (
+            lambda name, done: bar.update(task, description=name.replace("[", r"\["), completed=done),
+            lambda line: console.print(line, soft_wrap=True),
+        )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())
+
+
+def _reason(error: Exception, job: Job) -> str:
+    """Why a file failed, in one line that does not name it twice."""
+    text = _one_line(error)
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in text:
+        return "there is not enough memory for it"
+    if not isinstance(error, (ValueError, TypeError, OSError, ImportError)):
+        text = f"{type(error).__name__}: {text}"
+    return text.removeprefix(f"cannot read {job.source}: ")

@@ -1,0 +1,191 @@
+"""What the tasks that take a picture apart have in common: from any array to single pictures, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from imgrestore.classical.estimate import Estimate
+from imgrestore.pixels import ChannelAxis, Planes, to_mask, to_planes
+from imgrestore.types import Forward, Restoration
+
+__all__ = ["Estimator", "Task", "check_choice"]
+
+Estimator = Callable[[Tensor, Tensor | None, Tensor], Estimate]
+
+# Fewer pixels than this along a side show neither a pattern nor a surface that a damage could lie on.
+LEAST_SIDE = 16
+# Floating point pictures are taken for photographs from black at 0 to white near 1, unless nearly all of their values
+# are far below or their brighter ones far above that.
+WHITE_QUANTILE = 0.99
+DARKEST_WHITE, BRIGHTEST_WHITE = 0.02, 2.5
+SAMPLES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Task:
+    """A kind of damage, and how a picture is taken apart into what lies below it and the damage itself.
+
+    Attributes
+    ----------
+    name : str
+        The name of its public function.
+    untouched : callable
+        ``untouched(picture)`` gives the layers of a picture (C, H, W) without damage.
+    forward : callable, optional
+        As in `Restoration`.
+    factors : frozenset of str
+        Layers that multiply, and so have no unit. All others are in the range of the picture.
+    """
+
+    name: str
+    untouched: Callable[[Tensor], Mapping[str, Tensor]]
+    forward: Forward | None = None
+    factors: frozenset[str] = field(default=frozenset())
+
+    @torch.no_grad()
+    def run(
+        self, image: Any, estimator: Estimator, *, mask: Any = None, details: bool = False, channel_axis: ChannelAxis
+    ) -> Any:
+        """Take every picture of an array apart.
+
+        Parameters
+        ----------
+        image : ndarray or torch.Tensor
+            As the tasks take it.
+        estimator : callable
+            ``estimator(picture, mask, good)`` takes one picture (C, H, W), C being 1 or 3, float32 on the CPU; a mask
+            (1, H, W) of the damage or None; and (1, H, W) that is False where a pixel was NaN or infinite, which is
+            filled from its neighbours. It gives an `Estimate`.
+        mask : array of bool, optional
+            True where the damage is.
+        details : bool
+        channel_axis : int, None or "auto"
+
+        Returns
+        -------
+        array or Restoration
+        """
+        planes = to_planes(image, channel_axis=channel_axis)
+        areas = None if mask is None else to_mask(mask, planes).any(dim=1, keepdim=True).cpu()
+        data = planes.data.detach().cpu()
+        good = planes.good.all(dim=1, keepdim=True).cpu()
+        white = _white(data, planes)
+        estimates = [
+            self._one(data[i], good[i], None if areas is None else areas[i], white, estimator) for i in range(len(data))
+        ]
+        # What was left alone keeps every digit, which float32 would not.
+        changes = [
+            (one.image.to(old) - (old / white).float().to(old)) * white
+            for one, old in zip(estimates, data, strict=True)
+        ]
+        untouched = not any(bool(change.any()) for change in changes)
+        result = planes.data.detach() + torch.stack(changes).to(planes.data)
+        picture = _copy(image) if untouched else planes.back(result)
+        if not details:
+            return picture
+        return self._restoration(picture, planes, estimates, areas, white)
+
+    def _one(self, data: Tensor, good: Tensor, area: Tensor | None, white: float, estimator: Estimator) -> Estimate:
+        """One picture, all channels together where they are colours, each by itself where they are not."""
+        picture = (data / white).float()
+        reason = _too_little(picture, good)
+        if area is not None and not bool(area.any()):
+            reason = "the mask given is empty"
+        if reason:
+            return Estimate(
+                picture, self.untouched(picture), notes=(f"{self.name} left the picture as it is: {reason}",)
+            )
+        if not bool(good.all()):
+            picture = _filled(picture, good)
+        if len(picture) in (1, 3):
+            return estimator(picture, area, good)
+        parts = [estimator(plane[None], area, good) for plane in picture]
+        masks = [part.mask for part in parts if part.mask is not None]
+        return Estimate(
+            torch.cat([part.image for part in parts]),
+            {name: torch.cat([part.layers[name] for part in parts]) for name in parts[0].layers},
+            torch.stack(masks).any(dim=0) if masks else None,
+            (f"{len(picture)} channels, each judged by itself", *dict.fromkeys(n for p in parts for n in p.notes)),
+            min(part.confidence for part in parts),
+        )
+
+    def _restoration(
+        self, picture: Any, planes: Planes, estimates: list[Estimate], areas: Tensor | None, white: float
+    ) -> Restoration:
+        data = planes.data
+        layers = {}
+        for name in estimates[0].layers:
+            stack = torch.stack([one.layers[name].expand(data.shape[1:]) for one in estimates]).to(data)
+            stack = stack / planes.peak if name in self.factors else stack * white
+            layers[name] = planes.back(stack, as_float=True, keep_bad=name not in self.factors)
+        nowhere = torch.zeros((1, *data.shape[2:]), dtype=torch.bool)
+        found = torch.stack([nowhere if one.mask is None else one.mask for one in estimates])
+        level = white * planes.peak
+        notes = [] if planes.is_integer or level == 1.0 else [f"white taken to be {level:.4g}"]
+        for i, one in enumerate(estimates):
+            which = f"picture {i + 1}: " if len(estimates) > 1 else ""
+            notes += [which + note for note in one.notes]
+        return Restoration(
+            picture,
+            layers,
+            mask=planes.back_area(found.to(data.device)),
+            confidence=min(one.confidence for one in estimates),
+            notes=tuple(notes),
+            forward=self.forward,
+        )
+
+
+def check_choice(value: Any, choices: tuple[str, ...], name: str) -> None:
+    """Raise ValueError where a setting is none of the words it can be.
+
+    Parameters
+    ----------
+    value : str
+    choices : tuple of str
+    name : str
+        What the error calls it.
+    """
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(choices)}")
+
+
+def _too_little(picture: Tensor, good: Tensor) -> str | None:
+    height, width = picture.shape[1:]
+    if min(height, width) < LEAST_SIDE:
+        return f"{height} x {width} pixels are too few to judge by"
+    values = picture.flatten(1) if bool(good.all()) else picture[:, good[0]]
+    if values.shape[1] == 0:
+        return "it has no pixel that is finite in all channels"
+    if bool((values.amax(dim=1) == values.amin(dim=1)).all()):
+        return "it is constant"
+    return None
+
+
+def _white(data: Tensor, planes: Planes) -> float:
+    """What an estimator sees as 1: 1, or for counts and the like about their largest value."""
+    if planes.is_integer:
+        return 1.0
+    flat = data.flatten()
+    flat = flat[:: max(1, flat.numel() // SAMPLES)].abs().float()
+    white = float(torch.quantile(flat, WHITE_QUANTILE))
+    if DARKEST_WHITE <= white <= BRIGHTEST_WHITE:
+        return 1.0
+    return white or float(data.abs().max()) or 1.0
+
+
+def _filled(picture: Tensor, good: Tensor) -> Tensor:
+    """Bad pixels as the nearest good one."""
+    from scipy.ndimage import distance_transform_edt
+
+    rows, columns = distance_transform_edt(~good[0].numpy(), return_distances=False, return_indices=True)
+    return picture[:, torch.from_numpy(rows).long(), torch.from_numpy(columns).long()]
+
+
+def _copy(image: Any) -> Any:
+    return np.array(image) if isinstance(image, np.ndarray) else image.detach().clone()
