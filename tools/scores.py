@@ -1,0 +1,47 @@
+"""Print what every task gains on the seeded sets of the tests: `python tools/scores.py [demoire deshadow ...]`."""
+
+import sys
+import time
+from pathlib import Path
+
+import imgrestore
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import damaged
+import set_moire
+import set_reflection
+import set_rust
+import set_shadow
+import set_specular
+
+SETS = {
+    "demoire": set_moire.SETS,
+    "deshadow": set_shadow.SETS,
+    "dereflect": set_reflection.SETS,
+    "despecular": set_specular.SETS,
+    "derust": set_rust.SETS,
+}
+
+
+def main(names):
+    """One line for each set of the tasks named."""
+    print("| task | set | pictures | before, dB | gain, dB | least gain | with the mask | seconds |")
+    print("| --- | --- | --: | --: | --: | --: | --: | --: |")
+    for name in names:
+        task = getattr(imgrestore, name)
+        for title, make in SETS[name].items():
+            samples = make()
+            start = time.perf_counter()
+            found = damaged.gains(task, samples)
+            seconds = (time.perf_counter() - start) / len(samples)
+            masked = "-"
+            if all(one.mask is not None for one in samples):
+                masked = f"{damaged.mean(damaged.gains(task, samples, with_mask=True)):+.2f}"
+            before = sum(one.before for one in found) / len(found)
+            figures = f"{before:.2f} | {damaged.mean(found):+.2f} | {damaged.worst(found):+.2f} | {masked}"
+            print(f"| {name} | {title} | {len(samples)} | {figures} | {seconds:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or SETS)
