@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from imgrestore.sheet_page import Panel, compose, panel_scale
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -16,26 +17,18 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-PAPER, INK, SOFT = (255, 255, 255), (26, 26, 26), (110, 110, 110)
 ACCENT = (214, 96, 38)
 NOT_A_NUMBER = (150, 178, 214)
-LARGEST, SMALLEST, LOWEST = 640, 320, 96
-MARGIN, GUTTER = 32, 16
-TITLE, CAPTION = 19, 14
 DETAIL = 3
+# Layers that hold the result once more, as floating point.
+RESULTS = ("scene", "transmission", "diffuse")
 # A picture that reaches this part of its type's range is shown as stored, a darker one is stretched.
 FILLED = 0.25
 PERCENTILES = (0.5, 99.8)
+# A change of fewer steps of 255 than this is not worth a closer look.
+VISIBLE = 3
 # Where the detail is looked for, more pixels than this say nothing more.
 ENOUGH = 1_000_000
-
-
-@dataclass
-class _Panel:
-    caption: str
-    pixels: np.ndarray  # (h, w, 3) of uint8, at the size of the picture
-    smooth: bool = True
-    ground: tuple[int, int, int] | None = None  # fills the cell around a picture of another shape
 
 
 def draw(restoration: Restoration, truth: Any = None, title: str | None = None) -> Image:
@@ -78,7 +71,7 @@ def draw(restoration: Restoration, truth: Any = None, title: str | None = None) 
     span = _stretch(pictures, _numpy(restoration.image).dtype)
     opacity = None if alpha is None else _canonical(alpha, space)
 
-    rows: list[list[_Panel]] = []
+    rows: list[list[Panel]] = []
     for note, view in _views(pictures["result"].shape[0]):
         panels = []
         for name, stack in pictures.items():
@@ -87,13 +80,13 @@ def draw(restoration: Restoration, truth: Any = None, title: str | None = None) 
             if opacity is not None:
                 share = _flat(opacity, view) / (_peak(_numpy(restoration.image).dtype) or 1.0)
                 pixels = np.rint(pixels * share + 255.0 * (1 - share)).clip(0, 255).astype(np.uint8)
-            panels.append(_Panel(name + note + _missing(flat), pixels))
+            panels.append(Panel(name + note + _missing(flat), pixels))
         rows.append(panels)
 
-    detail = _detail_row(rows[-1], rows[-1][list(pictures).index("result")].pixels)
+    detail = _detail_row(rows[-1], _ground(rows[-1], list(pictures), restoration))
     others = _layer_panels(restoration, space, span)
     others += _psf_panel(restoration) + _mask_panel(restoration, space, span)
-    return _compose(_title(restoration, title, span), rows, detail, others)
+    return compose(_title(restoration, title, span), rows, detail, others)
 
 
 def _numpy(array: Any) -> np.ndarray:
@@ -189,10 +182,12 @@ def _missing(flat: np.ndarray) -> str:
     return f" ({count} NaN in blue)" if count else ""
 
 
-def _layer_panels(restoration: Restoration, space: int, span: tuple[float, float]) -> list[_Panel]:
+def _layer_panels(restoration: Restoration, space: int, span: tuple[float, float]) -> list[Panel]:
     panels = []
     for name, layer in restoration.layers.items():
         stack = _canonical(layer, space)
+        if name in RESULTS:
+            continue
         flat, values = _flat(stack, "middle"), _finite([stack])
         where = f", slice {stack.shape[0] // 2 + 1}" if stack.shape[0] > 1 else ""
         if values.size == 0:
@@ -200,26 +195,26 @@ def _layer_panels(restoration: Restoration, space: int, span: tuple[float, float
         low, high = (float(v) for v in np.percentile(values, PERCENTILES))
         if name == "residual" or min(-low, high) > 0.2 * max(-low, high):
             scale = max(-low, high) or 1.0
-            panels.append(_Panel(f"{name}{where}: ±{_number(scale)} around gray", _tones(flat, -scale, scale)))
+            panels.append(Panel(f"{name}{where}: ±{_number(scale)} around gray", _tones(flat, -scale, scale)))
         elif high >= FILLED * span[1] and low >= span[0] - 0.5 * (span[1] - span[0]):
-            panels.append(_Panel(name + where, _tones(flat, *span)))
+            panels.append(Panel(name + where, _tones(flat, *span)))
         else:
             high = high if high > low else low + 1.0
-            panels.append(_Panel(f"{name}{where}: {_number(low)} to {_number(high)}", _tones(flat, low, high)))
+            panels.append(Panel(f"{name}{where}: {_number(low)} to {_number(high)}", _tones(flat, low, high)))
     return panels
 
 
-def _psf_panel(restoration: Restoration) -> list[_Panel]:
+def _psf_panel(restoration: Restoration) -> list[Panel]:
     if restoration.psf is None:
         return []
     values = restoration.psf.array
     name = "PSF (maximum)" if values.ndim == 3 else "PSF"
     flat = values.max(axis=0) if values.ndim == 3 else values
     size = " x ".join(str(n) for n in values.shape)
-    return [_Panel(f"{name}, {size}", _tones(flat[..., None], 0.0, float(flat.max())), smooth=False, ground=(0, 0, 0))]
+    return [Panel(f"{name}, {size}", _tones(flat[..., None], 0.0, float(flat.max())), smooth=False, ground=(0, 0, 0))]
 
 
-def _mask_panel(restoration: Restoration, space: int, span: tuple[float, float]) -> list[_Panel]:
+def _mask_panel(restoration: Restoration, space: int, span: tuple[float, float]) -> list[Panel]:
     if restoration.mask is None:
         return []
     mask = _numpy(restoration.mask) > 0
@@ -236,8 +231,10 @@ def _mask_panel(restoration: Restoration, space: int, span: tuple[float, float])
     ground = _tones(_flat(picture, "middle"), *span).mean(axis=-1, keepdims=True)
     pixels = np.repeat(np.rint(170 + ground / 3), 3, axis=-1).astype(np.uint8)
     if marked.shape == pixels.shape[:2]:
-        pixels[marked] = ACCENT
-    return [_Panel(f"mask, {100 * float(mask.mean()):.2g} % of the pixels", pixels, smooth=False)]
+        # Through the colour the picture is to be seen, faintly.
+        light = 0.6 + 0.4 * ground[marked] / 255
+        pixels[marked] = np.rint(light * np.array(ACCENT)).astype(np.uint8)
+    return [Panel(f"mask, {100 * float(mask.mean()):.2g} % of the pixels", pixels, smooth=False)]
 
 
 def _interesting(shown: np.ndarray, height: int, width: int) -> tuple[int, int]:
@@ -249,7 +246,8 @@ def _interesting(shown: np.ndarray, height: int, width: int) -> tuple[int, int]:
     if min(small.shape) < 2:
         return 0, 0
     energy = sum(g**2 for g in np.gradient(small))
-    energy = np.minimum(energy, np.percentile(energy, 98))
+    if energy.any():
+        energy = np.minimum(energy, np.percentile(energy[energy > 0], 98))
     total = np.pad(energy.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     h, w = min(max(1, height // step), rows), min(max(1, width // step), columns)
     windows = total[h:, w:] - total[:-h, w:] - total[h:, :-w] + total[:-h, :-w]
@@ -260,17 +258,26 @@ def _interesting(shown: np.ndarray, height: int, width: int) -> tuple[int, int]:
     return min(int(top) * step, shown.shape[0] - height), min(int(left) * step, shown.shape[1] - width)
 
 
-def _detail_row(panels: list[_Panel], result: np.ndarray) -> list[_Panel]:
+def _ground(panels: list[Panel], names: list[str], restoration: Restoration) -> np.ndarray:
+    """The picture whose structure tells where the detail is: the result, or what was taken off it."""
+    result = panels[names.index("result")].pixels
+    if restoration.psf is not None or "input" not in names:
+        return result
+    change = np.abs(panels[names.index("input")].pixels.astype(np.float32) - result)
+    return change if change.max() > VISIBLE else result
+
+
+def _detail_row(panels: list[Panel], result: np.ndarray) -> list[Panel]:
     """The same region of each panel; marks it in the first. Nothing where the whole picture is already that large."""
     height, width = result.shape[:2]
-    scale = _panel_scale(height, width)
+    scale = panel_scale(height, width)
     h = min(height, math.ceil(height * scale / DETAIL))
     w = min(width, math.ceil(width * scale / DETAIL))
     if (h, w) == (height, width):
         return []
     top, left = _interesting(result, h, w)
     row = [
-        _Panel(
+        Panel(
             f"{panel.caption.split(' (')[0].split(',')[0]}, detail x{DETAIL}",
             # Not Lanczos: its own ringing would be taken for the method's.
             panel.pixels[top : top + h, left : left + w].repeat(DETAIL, axis=0).repeat(DETAIL, axis=1),
@@ -283,13 +290,6 @@ def _detail_row(panels: list[_Panel], result: np.ndarray) -> list[_Panel]:
     for side in (box[:edge], box[-edge:], box[:, :edge], box[:, -edge:]):
         side[:] = ACCENT
     return row
-
-
-def _panel_scale(height: int, width: int) -> float:
-    longest = max(height, width)
-    if longest > LARGEST:
-        return LARGEST / longest
-    return max(1, math.ceil(SMALLEST / longest))
 
 
 def _title(restoration: Restoration, title: str | None, span: tuple[float, float]) -> list[str]:
@@ -306,83 +306,3 @@ def _title(restoration: Restoration, title: str | None, span: tuple[float, float
 
 def _number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def _compose(title: list[str], rows: list[list[_Panel]], detail: list[_Panel], others: list[_Panel]) -> Image:
-    from PIL import Image, ImageDraw
-
-    height, width = rows[0][0].pixels.shape[:2]
-    scale = _panel_scale(height, width)
-    cell = (max(SMALLEST, round(width * scale)), max(1, round(height * scale)))
-    columns = len(rows[0])
-    inner = max(columns * cell[0] + (columns - 1) * GUTTER, 2 * SMALLEST + GUTTER)
-    placed: list[tuple[list[_Panel], int, int]] = [(row, *cell) for row in rows]
-    if detail:
-        placed.append((detail, cell[0], max(panel.pixels.shape[0] for panel in detail)))
-    if others:
-        several = max(len(others), 2)
-        small = (inner - (several - 1) * GUTTER) // several
-        placed.append((others, small, max(LOWEST, min(cell[1], round(height * small / width)))))
-
-    lines = [(text, TITLE if i == 0 else CAPTION, INK if i == 0 else SOFT) for i, text in enumerate(title) if text]
-    wrapped = [(part, size, ink) for text, size, ink in lines for part in _wrap(text, size, inner)]
-    y = MARGIN + sum(size + 8 for _, size, _ in wrapped) + 12
-    total = y + sum(h + CAPTION + 10 + GUTTER for _, _, h in placed) - GUTTER + MARGIN
-    sheet = Image.new("RGB", (inner + 2 * MARGIN, total), PAPER)
-    pen = ImageDraw.Draw(sheet)
-    at = MARGIN
-    for text, size, ink in wrapped:
-        pen.text((MARGIN, at), text, font=_font(size), fill=ink)
-        at += size + 8
-    for panels, w, h in placed:
-        for i, panel in enumerate(panels):
-            x = MARGIN + i * (w + GUTTER)
-            picture = _fitted(panel, w, h)
-            if panel.ground is not None:
-                sheet.paste(panel.ground, (x, y, x + w, y + h))
-                sheet.paste(picture, (x + (w - picture.width) // 2, y + (h - picture.height) // 2))
-            else:
-                sheet.paste(picture, (x, y))
-            caption = _wrap(panel.caption, CAPTION, w)
-            pen.text((x, y + h + 6), caption[0], font=_font(CAPTION), fill=SOFT)
-        y += h + CAPTION + 10 + GUTTER
-    return sheet
-
-
-def _fitted(panel: _Panel, width: int, height: int) -> Image:
-    """A panel at the size of its cell: shrunk by averaging, or enlarged by whole factors where it can be."""
-    from PIL import Image
-
-    picture = Image.fromarray(panel.pixels)
-    scale = min(width / picture.width, height / picture.height)
-    if scale >= 1 and (not panel.smooth or scale >= 2):
-        scale = math.floor(scale)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    method = Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST if scale == int(scale) else None
-    return picture.resize(size, Image.Resampling.BICUBIC if method is None else method)
-
-
-def _font(size: int) -> Any:
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size=size)
-
-
-def _readable(text: str) -> str:
-    """Only what Pillow's own font has glyphs for."""
-    return "".join(c if " " <= c <= "~" or c in "±·…" else "?" for c in text.replace("×", "x").replace("\n", " "))
-
-
-def _wrap(text: str, size: int, width: int) -> list[str]:
-    font = _font(size)
-    lines, line = [], ""
-    for word in _readable(text).split(" "):
-        longer = f"{line} {word}" if line else word
-        if line and font.getlength(longer) > width:
-            lines.append(line)
-            line = word
-        else:
-            line = longer
-    while font.getlength(line) > width and len(line) > 1:
-        line = line[:-2] + "…" if line.endswith("…") else line[:-1] + "…"
-    return [*lines, line]
