@@ -60,7 +60,7 @@ class Task:
             As the tasks take it.
         estimator : callable
             ``estimator(picture, mask, good)`` takes one picture (C, H, W), C being 1 or 3, float32 on the CPU; a mask
-            (1, H, W) of the damage or None; and (1, H, W) that is False where a pixel was NaN or infinite, which is
+            (1, H, W) of the damage or None; and (1, H, W) that is False where a channel was NaN or infinite, and is
             filled from its neighbours. It gives an `Estimate`.
         mask : array of bool, optional
             True where the damage is.
@@ -74,10 +74,11 @@ class Task:
         planes = to_planes(image, channel_axis=channel_axis)
         areas = None if mask is None else to_mask(mask, planes).any(dim=1, keepdim=True).cpu()
         data = planes.data.detach().cpu()
-        good = planes.good.all(dim=1, keepdim=True).cpu()
+        known = planes.good.cpu()
         white = _white(data, planes)
         estimates = [
-            self._one(data[i], good[i], None if areas is None else areas[i], white, estimator) for i in range(len(data))
+            self._one(data[i], known[i], None if areas is None else areas[i], white, estimator)
+            for i in range(len(data))
         ]
         # What was left alone keeps every digit, which float32 would not.
         changes = [
@@ -91,9 +92,10 @@ class Task:
             return picture
         return self._restoration(picture, planes, estimates, areas, white)
 
-    def _one(self, data: Tensor, good: Tensor, area: Tensor | None, white: float, estimator: Estimator) -> Estimate:
+    def _one(self, data: Tensor, known: Tensor, area: Tensor | None, white: float, estimator: Estimator) -> Estimate:
         """One picture, all channels together where they are colours, each by itself where they are not."""
         picture = (data / white).float()
+        good = known.all(dim=0, keepdim=True)
         reason = _too_little(picture, good)
         if area is not None and not bool(area.any()):
             reason = "the mask given is empty"
@@ -102,7 +104,7 @@ class Task:
                 picture, self.untouched(picture), notes=(f"{self.name} left the picture as it is: {reason}",)
             )
         if not bool(good.all()):
-            picture = _filled(picture, good)
+            picture = torch.where(known, picture, _nearest(picture, good))
         if len(picture) in (1, 3):
             return estimator(picture, area, good)
         parts = [estimator(plane[None], area, good) for plane in picture]
@@ -179,8 +181,8 @@ def _white(data: Tensor, planes: Planes) -> float:
     return white or float(data.abs().max()) or 1.0
 
 
-def _filled(picture: Tensor, good: Tensor) -> Tensor:
-    """Bad pixels as the nearest good one."""
+def _nearest(picture: Tensor, good: Tensor) -> Tensor:
+    """Every pixel as the nearest good one."""
     from scipy.ndimage import distance_transform_edt
 
     rows, columns = distance_transform_edt(~good[0].numpy(), return_distances=False, return_indices=True)
