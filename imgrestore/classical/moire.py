@@ -1,0 +1,229 @@
+"""Moiré, scan lines and half-tone screens: what repeats goes, what bends goes window by window, tones come back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from imgrestore.classical.estimate import Estimate
+from imgrestore.classical.moire_peaks import Peak, find_peaks, notch_filter, notched, peaks_of, periodic_plus_smooth
+from imgrestore.classical.moire_screen import screen_gain, screen_of, tone_change
+from imgrestore.classical.moire_windows import Windows, excess, to_luma_chroma, to_rgb
+
+__all__ = ["Peak", "estimate", "find_peaks", "notch_filter", "periodic_plus_smooth", "untouched"]
+
+THRESHOLD = 5.0
+# A wave weaker than this, or seen in less of the frame, is left to the scene: luma, chroma.
+LEAST_AMPLITUDE = (0.012, 0.006)
+LEAST_UNIFORM = 0.6
+# Power of rounding, as Windows sees it.
+FLOOR = 1e-6
+# A bending pattern: its peak is e^3.5 times as strong as what is around it, and goes on from window to window.
+CLEAR = 3.5
+LEAST_WAVE = (0.02, 0.01)
+NEAR = 2.3
+LOWEST_TRIGGER, HIGHEST = 0.15, 0.5
+# Share of neighbouring windows that it must go on between: from doubt to certainty.
+GOES_ON = (0.55, 0.68)
+# How far above its surroundings a frequency starts to go, and how soon it goes altogether, in logarithms of power,
+# and the lowest frequency: in luma, and in chroma.
+START = ((2.0, 1.0, 0.07), (1.5, 1.0, 0.07))
+SCREEN_START = ((4.0, 1.0, 0.07), (1.0, 1.0, 0.07))
+# The grid and the sharpening of a photographed screen grow with the scene's details by this power.
+FOLLOWS = 0.6
+# The mask that was found: where as much as this was taken off, averaged over so many pixels.
+SEEN, SEEN_OVER = 0.006, 15
+FEATHER = 6
+
+
+def untouched(picture: Tensor) -> dict[str, Tensor]:
+    """The layers of a picture without moiré.
+
+    Parameters
+    ----------
+    picture : Tensor, shape (C, H, W)
+
+    Returns
+    -------
+    dict of str to Tensor
+    """
+    nothing = torch.zeros_like(picture)
+    return {"scene": picture, "moire": nothing, "tone": nothing}
+
+
+def estimate(picture: Tensor, mask: Tensor | None, good: Tensor) -> Estimate:
+    """Take one picture apart into scene, pattern and change of tone.
+
+    Parameters
+    ----------
+    picture : Tensor of float32, shape (C, H, W), C 1 or 3
+    mask : Tensor of bool, shape (1, H, W), or None
+        Where the pattern is; by default it is looked for.
+    good : Tensor of bool, shape (1, H, W)
+        False where a pixel was filled in.
+
+    Returns
+    -------
+    Estimate
+    """
+    planes = to_luma_chroma(picture)
+    if mask is not None:
+        return _inside(picture, planes, mask)
+    notes = []
+    peaks = [p for p in peaks_of(planes, THRESHOLD) if _is_pattern(p)]
+    clean = notched(planes, peaks) if peaks else planes
+    if peaks:
+        notes.append(f"{len(peaks)} waves over the whole frame, the strongest {_words(peaks[0])}")
+    looks = [_Look.at(plane) for plane in clean]
+    shares = [look.share(LEAST_WAVE[min(i, 1)]) for i, look in enumerate(looks)]
+    bent = [_ramp(share, *GOES_ON) for share in shares]
+    if max(bent) > 0:
+        notes.append(f"a pattern that bends goes on between {max(shares):.0%} of neighbouring windows")
+    screen = screen_of(picture)
+    if not notes and screen.strength == 0:
+        return Estimate(
+            picture, untouched(picture), None, ("no moiré found: the picture is left as it is",), _sureness(screen.odds)
+        )
+    parts = []
+    for i, (plane, look) in enumerate(zip(clean, looks, strict=True)):
+        if bent[i] > 0 or screen.strength > 0:
+            keep = 1 - bent[i] * (1 - look.keep(*START[min(i, 1)]))
+            if screen.strength > 0:
+                alike = look.keep(*SCREEN_START[min(i, 1)])
+                gain = screen_gain(look.radius_steps, screen.softness, i)
+                keep = keep * (1 - screen.strength * (1 - alike * look.wiener(gain, alike)))
+            plane = plane - look.lost(keep)
+        parts.append(plane)
+    clean = torch.stack(parts)
+    pattern = to_rgb(planes - clean)
+    tone = torch.zeros_like(picture)
+    if screen.strength > 0:
+        tone = -screen.strength * tone_change(picture - pattern)
+        notes.append(f"the photograph of a screen (log odds {screen.odds:.1f}), its tones changed by {_rms(tone):.3f}")
+    scene = picture - pattern - tone
+    found = _seen(pattern)
+    layers = {"scene": scene, "moire": pattern, "tone": tone}
+    sure = max(*bent, screen.strength, 1.0 if peaks else 0.0)
+    return Estimate(scene, layers, found, tuple(notes), sure)
+
+
+def _inside(picture: Tensor, planes: Tensor, mask: Tensor) -> Estimate:
+    """The pattern inside a mask that was given."""
+    weight = _feathered(mask)
+    patterns = [look.lost(look.keep(*START[min(i, 1)])) for i, look in enumerate(map(_Look.at, planes))]
+    pattern = to_rgb(torch.stack(patterns)) * weight
+    scene = torch.where(weight > 0, picture - pattern, picture)
+    layers = {"scene": scene, "moire": pattern, "tone": torch.zeros_like(picture)}
+    note = f"inside the mask given a pattern of {_rms(pattern[:, mask[0]]):.3f} was taken off; tones were kept"
+    return Estimate(scene, layers, mask, (note,), 0.5)
+
+
+def _is_pattern(peak: Peak) -> bool:
+    return peak.amplitude >= LEAST_AMPLITUDE[min(peak.plane or 0, 1)] and peak.uniformity >= LEAST_UNIFORM
+
+
+def _words(peak: Peak) -> str:
+    period = 1 / math.hypot(peak.row, peak.column)
+    return f"with a period of {period:.1f} pixels and an amplitude of {peak.amplitude:.3f}"
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A plane seen through windows: their spectra, how far these stand out, and from what."""
+
+    windows: Windows
+    spectra: Tensor
+    above: Tensor
+    background: Tensor
+
+    @classmethod
+    def at(cls, plane: Tensor) -> _Look:
+        windows = Windows(*plane.shape)
+        spectra = windows.split(plane)
+        return cls(windows, spectra, *excess(spectra, FLOOR))
+
+    @property
+    def frequencies(self) -> tuple[Tensor, Tensor]:
+        n = self.windows.size
+        return torch.fft.fftfreq(n)[:, None], torch.fft.rfftfreq(n)[None]
+
+    def share(self, least: float) -> float:
+        """Between what part of neighbouring windows one clear wave goes on."""
+        n = self.windows.size
+        if min(self.windows.height, self.windows.width) < 2 * n:
+            return 0.0
+        rows, columns = self.frequencies
+        radius = torch.hypot(rows, columns)
+        within = (radius >= LOWEST_TRIGGER) & (radius <= HIGHEST)
+        height, where = torch.where(within, self.above, -torch.inf).flatten(2).max(-1)
+        y, x = rows[where // columns.numel(), 0] * n, columns[0, where % columns.numel()] * n
+        wave = self.spectra.flatten(2).gather(2, where[..., None])[..., 0].abs() * 2 / self.windows.taper.sum()
+        clear = (height > CLEAR) & (wave > least)
+        shares = []
+        for dim in (0, 1):
+            count = clear.shape[dim] - 1
+            (a, b, c), (d, e, f) = ([v.narrow(dim, start, count) for v in (y, x, clear)] for start in (0, 1))
+            # A wave and its conjugate are the same.
+            apart = torch.minimum(torch.hypot(a - d, b - e), torch.hypot(a + d, b + e))
+            shares.append(float(((apart <= NEAR) & c & f).float().mean()))
+        return sum(shares) / 2
+
+    def keep(self, start: float, over: float, lowest: float) -> Tensor:
+        """Gains that bring what stands out down to what is around it."""
+        own = (self.spectra.abs().square() + FLOOR).log()
+        part = ((self.above - start) / over).clamp(0, 1)
+        part *= ((torch.hypot(*self.frequencies) - lowest) * self.windows.size / 2).clamp(0, 1)
+        return torch.exp(-0.5 * (own - self.background).clamp_min(0) * part)
+
+    @property
+    def radius_steps(self) -> Tensor:
+        """Radii of the spectra in whole steps."""
+        n = self.windows.size
+        return torch.arange(math.ceil(n / math.sqrt(2)) + 1) / n
+
+    def wiener(self, gain: Tensor, keep: Tensor) -> Tensor:
+        """Gains that are `gain`, by radius, over all windows, but nearer to 1 where there is more to be seen."""
+        n = self.windows.size
+        steps = len(gain)
+        ring = (torch.hypot(*self.frequencies) * n).round().long()
+        power = (self.spectra.abs() * keep).square().flatten(2)
+        sums = power.new_zeros(*power.shape[:2], steps).index_add_(2, ring.flatten(), power)
+        local = sums / torch.bincount(ring.flatten(), minlength=steps).clamp_min(1) + FLOOR / 100
+        mean = local.mean((0, 1))
+        lost = (1 - gain) * (mean / local) ** (1 - FOLLOWS)
+        return (1 - lost).clamp(0, 1)[:, :, ring]
+
+    def lost(self, keep: Tensor) -> Tensor:
+        """What gains take off, as a plane."""
+        return self.windows.join(self.spectra * (1 - keep))
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    return min(1.0, max(0.0, (value - low) / (high - low)))
+
+
+def _sureness(odds: float) -> float:
+    return 1 / (1 + math.exp(max(odds, -30.0)))
+
+
+def _rms(values: Tensor) -> float:
+    return float(values.square().mean().sqrt())
+
+
+def _seen(pattern: Tensor) -> Tensor:
+    """Where the pattern can be seen."""
+    power = pattern.square().mean(0, keepdim=True)[None]
+    size = min(SEEN_OVER, *(side - (side + 1) % 2 for side in pattern.shape[1:]))
+    local = F.avg_pool2d(power, size, 1, size // 2, count_include_pad=False)
+    return local[0] > SEEN**2
+
+
+def _feathered(mask: Tensor) -> Tensor:
+    """1 inside, 0 a few pixels outside, a ramp between."""
+    size = 2 * FEATHER + 1
+    wider = F.max_pool2d(mask[None].float(), size, 1, FEATHER)
+    return F.avg_pool2d(wider, size, 1, FEATHER, count_include_pad=False)[0]
