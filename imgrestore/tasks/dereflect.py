@@ -1,0 +1,124 @@
+"""Taking reflections off: y = T + R, a scene behind glass and the light that the glass throws back."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from imgrestore.classical.estimate import Estimate
+from imgrestore.classical.reflection import estimate_reflection, flash_estimate, polarized_estimate, untouched
+from imgrestore.pixels import ChannelAxis, to_planes
+from imgrestore.tasks.task import Estimator, Task, check_choice
+
+__all__ = ["TASK", "Method", "dereflect"]
+
+Method = Literal["auto", "classical"]
+
+TASK = Task("dereflect", untouched)
+
+
+def dereflect(
+    image: Any,
+    *,
+    method: Method = "auto",
+    mask: Any = None,
+    flash: Any = None,
+    polarized: Any = None,
+    details: bool = False,
+    channel_axis: ChannelAxis = "auto",
+) -> Any:
+    """Take the reflection in a pane of glass off a photograph.
+
+    From one picture, a reflection is told from the scene where it is doubled by the two faces of the pane, or lies over
+    the picture as a bright veil; a picture in which neither is found comes back as it was. A second picture, with a
+    flash or at another angle of a polariser, tells much more.
+
+    Parameters
+    ----------
+    image : ndarray or torch.Tensor
+        NumPy: (H, W), or (H, W, C) with C up to 4, where the 2nd of 2 and the 4th of 4 channels is alpha and is kept as
+        it is. Torch: (H, W), (C, H, W) or (N, C, H, W). uint8, uint16, or floating point in any range. Each picture of
+        a batch is judged alone.
+    method : {"auto", "classical"}
+        "classical": what the documentation describes. "auto": the best there is, now the same.
+    mask : array of bool, shape (H, W) or that of `image`, optional
+        True where there is a reflection. Nothing else is changed then, but for a narrow soft rim.
+    flash : array, shape and dtype of `image`, optional
+        The same view in the same exposure with a flash behind which the scene lights up, and the reflection does not.
+        For one picture at a time.
+    polarized : array, shape and dtype of `image`, optional
+        The same view through a polariser at another angle. For one picture at a time.
+    details : bool
+        Return a `Restoration` instead of the picture.
+    channel_axis : int, None or "auto"
+        As in scikit-image: the axis of the channels, or None where there are none and leading axes are a batch.
+
+    Returns
+    -------
+    array or Restoration
+        Type, shape, dtype and range of `image`. Its `Restoration` has the layers "transmission" and "reflection", whose
+        sum is the input; `mask` (True where a reflection was found), `notes`, and `confidence`.
+
+    Raises
+    ------
+    TypeError
+        Where `image`, `flash` or `polarized` is no array, or has a dtype other than those above.
+    ValueError
+        Where the picture is empty or has no finite pixel, its layout cannot be told, a second picture is of another
+        shape or dtype or both are given, or an option is none of those above.
+
+    See Also
+    --------
+    imgrestore.classical.suppress_reflection : gradient-domain suppression, which takes fine texture off as well.
+
+    References
+    ----------
+    The methods' papers stand with the functions that they are in; see also the guide on reflections.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imgrestore import dereflect
+    >>> picture = np.zeros((64, 64, 3), np.uint8)
+    >>> picture[20:40, 10:50] = 180
+    >>> found = dereflect(picture, details=True)
+    >>> bool((found.image == picture).all()), sorted(found.layers)
+    (True, ['reflection', 'transmission'])
+    """
+    check_choice(method, get_args(Method), "method")
+    if flash is not None and polarized is not None:
+        raise ValueError("flash and polarized are both given; expected one second picture")
+    estimator: Estimator = estimate_reflection
+    if flash is not None:
+        estimator = _with_second(image, flash, "flash", flash_estimate, channel_axis)
+    elif polarized is not None:
+        estimator = _with_second(image, polarized, "polarized", polarized_estimate, channel_axis)
+    return TASK.run(image, estimator, mask=mask, details=details, channel_axis=channel_axis)
+
+
+def _with_second(image: Any, second: Any, name: str, estimate: Any, channel_axis: ChannelAxis) -> Estimator:
+    """An estimator that is handed the second picture's planes beside the first one's."""
+    planes = to_planes(image, channel_axis=channel_axis)
+    others = to_planes(second, channel_axis=channel_axis, name=name)
+    if tuple(second.shape) != tuple(image.shape):
+        raise ValueError(f"{name} has shape {tuple(second.shape)}; expected that of image, {tuple(image.shape)}")
+    if str(second.dtype) != str(image.dtype):
+        raise ValueError(f"{name} has dtype {second.dtype}; expected that of image, {image.dtype}")
+    if len(planes.data) != 1:
+        raise ValueError(f"{name} goes with one picture; image is a batch of {len(planes.data)}")
+    first, other = planes.data[0].detach().cpu(), others.data[0].detach().cpu() * (others.peak / planes.peak)
+    both = (planes.good & others.good)[0].all(dim=0, keepdim=True).cpu()
+    # Channels that are not colours come one by one, in their order.
+    turns = iter(zip(first.split(1), other.split(1), strict=True))
+
+    def estimator(picture: Tensor, mask: Tensor | None, good: Tensor) -> Estimate:
+        own, seen = (first, other) if len(picture) == len(first) else next(turns)
+        # The frame may have scaled the picture: the second one goes with it.
+        largest = own[:, both[0]].abs().max() if bool(both.any()) else own.new_zeros(())
+        scale = picture[:, both[0]].abs().max() / largest if float(largest) else torch.ones(())
+        seen = torch.where(both, (seen * scale).float(), picture)
+        return estimate(picture, seen, mask, good & both)
+
+    return estimator
