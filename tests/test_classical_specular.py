@@ -1,0 +1,166 @@
+"""What finds highlights, on pictures of which everything is known."""
+
+import numpy as np
+import pytest
+import torch
+
+from imgrestore.classical import separate_highlights
+from imgrestore.classical.specular import lamp_colour
+from imgrestore.classical.specular_fill import membrane
+from imgrestore.classical.specular_lift import SIDE
+from imgrestore.light import decode, encode
+
+GREEN = (0.10, 0.42, 0.20)
+
+
+def body(colour=GREEN, side=128):
+    """A ball of one paint, shaded, in linear light."""
+    y, x = np.mgrid[:side, :side] / side - 0.5
+    shade = 0.35 + 0.65 * np.sqrt(np.maximum(0.3 - y**2 - x**2, 0) / 0.3)
+    return (np.asarray(colour) * shade[..., None]).astype(np.float32)
+
+
+def bump(peak=0.5, width=0.05, side=128, y=0.45, x=0.5):
+    down, right = np.mgrid[:side, :side] / side
+    return (peak * np.exp(-((down - y) ** 2 + (right - x) ** 2) / (2 * width**2))).astype(np.float32)[..., None]
+
+
+def coded(light):
+    return encode(torch.from_numpy(np.minimum(light, 1))).numpy()
+
+
+def error(a, b):
+    return float(np.sqrt(np.mean((a - b) ** 2)))
+
+
+@pytest.mark.parametrize("transfer", ["linear", "srgb"])
+@pytest.mark.parametrize("colour", [GREEN, (0.6, 0.25, 0.1), (0.1, 0.15, 0.5)])
+def test_a_highlight_goes_and_the_body_stays(transfer, colour):
+    clean, shine = body(colour), bump()
+    if transfer == "srgb":
+        truth, observed = coded(clean), coded(clean + shine)
+    else:
+        truth, observed = clean, np.minimum(clean + shine, 1)
+    diffuse, specular = separate_highlights(observed, transfer=transfer)
+    assert error(diffuse, truth) < 0.25 * error(observed, truth)
+    assert np.abs(diffuse + specular - observed).max() < 1e-6
+    assert specular.min() >= 0
+    # Far from the highlight nothing is touched.
+    assert not specular[:20].any()
+
+
+def test_how_values_are_coded_is_found():
+    dark, shine = 0.5 * body(), 0.5 * bump()
+    linear = separate_highlights(dark + shine)[0]
+    assert error(linear, dark) < 0.25 * error(dark + shine, dark)
+    diffuse = separate_highlights(coded(body() + bump()))[0]
+    assert error(diffuse, coded(body())) < 0.25 * error(coded(body() + bump()), coded(body()))
+
+
+def test_clipped_cores_are_filled_from_the_body():
+    clean = body((0.5, 0.2, 0.08))
+    observed = np.minimum(clean + bump(peak=2.5), 1)
+    assert (observed.min(axis=2) == 1).sum() > 50
+    diffuse = separate_highlights(observed, transfer="linear")[0]
+    core = observed.min(axis=2) == 1
+    assert np.abs(diffuse[core] - clean[core]).max() < 0.12
+
+
+@pytest.mark.parametrize(
+    "paint", [(0.75, 0.75, 0.75), (0.9, 0.9, 0.9), (0.5, 0.5, 0.5)], ids=["white", "bright", "gray"]
+)
+@pytest.mark.parametrize("transfer", ["linear", "srgb"])
+def test_white_and_gray_things_on_a_coloured_body_stay(paint, transfer):
+    light = body()
+    light[50:58, 40:80] = paint
+    light[80:100, 60:66] = paint
+    picture = coded(light) if transfer == "srgb" else light
+    assert np.array_equal(separate_highlights(picture, transfer=transfer)[0], picture)
+
+
+def test_white_balls_keep_their_shading():
+    light = body((0.7, 0.7, 0.7)) + bump(0.2)
+    assert np.array_equal(separate_highlights(coded(light))[0], coded(light))
+
+
+def test_lighter_paint_of_the_same_colour_is_no_highlight():
+    light = body()
+    light[50:62, 40:80] *= 1.9
+    assert np.array_equal(separate_highlights(light, transfer="linear")[0], light)
+
+
+def test_noise_is_no_highlight():
+    noisy = body() + np.random.default_rng(0).normal(0, 0.02, (128, 128, 3)).astype(np.float32)
+    assert np.array_equal(separate_highlights(noisy, transfer="linear")[0], noisy)
+
+
+def test_a_coloured_lamp_is_taken_into_account():
+    lamp = np.array([1.0, 0.75, 0.45], np.float32)
+    clean = body((0.12, 0.2, 0.4)) * lamp
+    observed = clean + bump() * lamp
+    white, told = (separate_highlights(observed, illuminant=i, transfer="linear")[0] for i in ("auto", tuple(lamp)))
+    assert error(told, clean) < 0.25 * error(observed, clean)
+    assert error(told, clean) < error(white, clean)
+
+
+def test_large_pictures_lose_wide_and_small_highlights():
+    side = 2 * SIDE
+    clean = body(side=side)
+    shine = bump(0.5, 0.03, side) + bump(0.5, 0.002, side, 0.2, 0.3)
+    diffuse = separate_highlights(clean + shine, transfer="linear")[0]
+    assert error(diffuse, clean) < 0.35 * error(clean + shine, clean)
+    y, x = int(0.2 * side), int(0.3 * side)
+    assert np.abs(diffuse[y, x] - clean[y, x]).max() < 0.1
+
+
+def test_a_mask_says_where():
+    observed = body() + bump(y=0.3) + bump(y=0.7)
+    mask = np.zeros((128, 128), bool)
+    mask[64:] = bump(y=0.7)[64:, :, 0] > 0.005
+    diffuse, specular = separate_highlights(observed, transfer="linear", mask=mask)
+    assert not specular[~mask].any()
+    assert error(diffuse[mask], body()[mask]) < 0.2 * error(observed[mask], body()[mask])
+
+
+def test_tensors_and_types():
+    image = torch.from_numpy(body() + bump()).movedim(-1, 0).double()
+    diffuse, specular = separate_highlights(image, transfer="linear")
+    assert diffuse.dtype == torch.float64
+    torch.testing.assert_close(diffuse + specular, image, atol=1e-12, rtol=0)
+    array = separate_highlights(image.movedim(0, -1).numpy(), transfer="linear")[0]
+    np.testing.assert_allclose(array, diffuse.movedim(0, -1).numpy(), atol=1e-7)
+
+
+@pytest.mark.parametrize("value", ["red", (1, 1), (1, 1, 0), (1, np.nan, 1), (1, "a", 1), 3.0, None])
+def test_colours_that_are_none(value):
+    with pytest.raises(ValueError, match=r"illuminant is .*expected 'auto' or three positive numbers"):
+        lamp_colour(value)
+
+
+@pytest.mark.parametrize(
+    ("image", "settings", "error", "message"),
+    [
+        (np.zeros((20, 20, 3), np.uint8), {}, TypeError, "image has dtype torch.uint8; expected floating point"),
+        (np.zeros((20, 20)), {}, ValueError, "expected three channels"),
+        (np.zeros((20, 20, 3)), {"transfer": "gamma"}, ValueError, "transfer is 'gamma'; expected one of auto, srgb"),
+    ],
+)
+def test_bad_input(image, settings, error, message):
+    with pytest.raises(error, match=message):
+        separate_highlights(image, **settings)
+
+
+def test_the_membrane_is_harmonic():
+    y, x = np.mgrid[:40, :50].astype(np.float32) / 40
+    plane = np.stack([y, x, 0.3 + 0.5 * y - 0.2 * x], axis=-1)
+    hole = np.zeros((40, 50), bool)
+    hole[10:25, 15:35] = True
+    filled = membrane(np.where(hole[..., None], 7, plane).astype(np.float32), hole)
+    assert np.abs(filled - plane)[hole].max() < 0.03
+    assert np.array_equal(filled[~hole], plane[~hole])
+    assert not membrane(plane, np.ones_like(hole)).any()
+    assert membrane(plane, np.zeros_like(hole)) is plane
+
+
+def test_light_is_decoded_as_srgb_is_defined():
+    assert float(decode(torch.tensor(0.5))) == pytest.approx(0.21404, abs=1e-4)
