@@ -13,17 +13,36 @@ if TYPE_CHECKING:
     from imgrestore.classical import estimate_noise
     from imgrestore.psf import Psf
     from imgrestore.tasks.deblur import deblur
+    from imgrestore.tasks.demoire import demoire
+    from imgrestore.tasks.dereflect import dereflect
+    from imgrestore.tasks.derust import derust
+    from imgrestore.tasks.despecular import despecular
     from imgrestore.types import Restoration
 
 __version__ = "0.1.0"
 
-__all__ = ["Psf", "Restoration", "__version__", "build_info", "deblur", "estimate_noise"]
+__all__ = [
+    "Psf",
+    "Restoration",
+    "__version__",
+    "build_info",
+    "deblur",
+    "demoire",
+    "dereflect",
+    "derust",
+    "despecular",
+    "estimate_noise",
+]
 
 _HOMES = {
     "Psf": "imgrestore.psf",
     "Restoration": "imgrestore.types",
     "build_info": "imgrestore._native",
     "deblur": "imgrestore.tasks.deblur",
+    "demoire": "imgrestore.tasks.demoire",
+    "dereflect": "imgrestore.tasks.dereflect",
+    "derust": "imgrestore.tasks.derust",
+    "despecular": "imgrestore.tasks.despecular",
     "estimate_noise": "imgrestore.classical",
 }
 

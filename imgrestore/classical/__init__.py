@@ -1,5 +1,20 @@
 """Classical estimates: plain functions on arrays or tensors."""
 
 from imgrestore.classical.deconvolution import estimate_noise, hyper_laplacian, richardson_lucy, total_variation, wiener
+from imgrestore.classical.moire_peaks import Peak, find_peaks, notch_filter, periodic_plus_smooth
+from imgrestore.classical.reflection import suppress_reflection
+from imgrestore.classical.specular import separate_highlights
 
-__all__ = ["estimate_noise", "hyper_laplacian", "richardson_lucy", "total_variation", "wiener"]
+__all__ = [
+    "Peak",
+    "estimate_noise",
+    "find_peaks",
+    "hyper_laplacian",
+    "notch_filter",
+    "periodic_plus_smooth",
+    "richardson_lucy",
+    "separate_highlights",
+    "suppress_reflection",
+    "total_variation",
+    "wiener",
+]
