@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from imgrestore.tasks.demoire import demoire
     from imgrestore.tasks.dereflect import dereflect
     from imgrestore.tasks.derust import derust
+    from imgrestore.tasks.deshadow import deshadow
     from imgrestore.tasks.despecular import despecular
     from imgrestore.types import Restoration
 
@@ -30,6 +31,7 @@ __all__ = [
     "demoire",
     "dereflect",
     "derust",
+    "deshadow",
     "despecular",
     "estimate_noise",
 ]
@@ -42,6 +44,7 @@ _HOMES = {
     "demoire": "imgrestore.tasks.demoire",
     "dereflect": "imgrestore.tasks.dereflect",
     "derust": "imgrestore.tasks.derust",
+    "deshadow": "imgrestore.tasks.deshadow",
     "despecular": "imgrestore.tasks.despecular",
     "estimate_noise": "imgrestore.classical",
 }

@@ -3,6 +3,7 @@
 from imgrestore.classical.deconvolution import estimate_noise, hyper_laplacian, richardson_lucy, total_variation, wiener
 from imgrestore.classical.moire_peaks import Peak, find_peaks, notch_filter, periodic_plus_smooth
 from imgrestore.classical.reflection import suppress_reflection
+from imgrestore.classical.shadow import shadow_mask
 from imgrestore.classical.specular import separate_highlights
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "periodic_plus_smooth",
     "richardson_lucy",
     "separate_highlights",
+    "shadow_mask",
     "suppress_reflection",
     "total_variation",
     "wiener",
