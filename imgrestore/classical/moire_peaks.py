@@ -77,8 +77,8 @@ def periodic_plus_smooth(plane: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns
     -------
-    periodic, smooth : Tensor, shape (..., H, W)
-        They add up to `plane`.
+    tuple of two Tensors, shape (..., H, W)
+        The periodic part and the smooth one; they add up to `plane`.
 
     References
     ----------

@@ -53,8 +53,8 @@ def separate_highlights(
 
     Returns
     -------
-    diffuse, specular : array
-        Of the image's type, shape and dtype; their sum is the image.
+    tuple of two arrays
+        The diffuse and the specular part, of the image's type, shape and dtype; their sum is the image.
 
     Raises
     ------

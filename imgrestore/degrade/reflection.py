@@ -235,8 +235,8 @@ def flash_pair(clean: Tensor, params: ReflectionParams, flash: float | Tensor = 
 
     Returns
     -------
-    ambient, flashed : Tensor, shape of `clean`
-        Taken with the same exposure.
+    tuple of two Tensors, shape of `clean`
+        Without and with the flash, taken with the same exposure.
     """
     light = _linear_light(clean, params)
     below = decode(clean)
@@ -265,7 +265,8 @@ def polarized_pair(
 
     Returns
     -------
-    first, second : Tensor, shape of `clean`
+    tuple of two Tensors, shape of `clean`
+        One for each angle.
     """
     light = _linear_light(clean, params)
     below = decode(clean)

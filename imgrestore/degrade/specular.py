@@ -18,6 +18,8 @@ from scipy.ndimage import gaussian_filter
 
 from imgrestore.light import decode, encode
 
+__all__ = ["Lobe", "SpecularParams", "apply", "area", "mirrored", "sample"]
+
 Kind = Literal["lobes", "relief", "glints"]
 Transfer = Literal["srgb", "linear"]
 
