@@ -8,6 +8,7 @@ A cast shadow, and a page under an uneven lamp. Both are made by the forward mod
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter, grey_closing
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
 
@@ -52,10 +53,12 @@ show({"clean": clean, "shaded": observed, "gain": result.layers["gain"], "result
 # A page
 # ------
 #
-# The paper between the letters tells the light. It keeps the tone that it has in full light.
+# The paper between the letters tells the light. It keeps the tone that it has in full light. The photograph of the page has a
+# shadow of its own, which is divided out first, so that there is a truth to compare with.
 
-gray = data.text()[:, :, None].repeat(3, axis=2) / 255.0
-page = np.clip(1.5 * gray, 0, 0.92).astype(np.float32)
+gray = data.text().astype(np.float32) / 255
+paper = gaussian_filter(grey_closing(gray, 25), 12)
+page = np.clip(0.9 * gray / paper, 0, 1)[:, :, None].repeat(3, axis=2)
 observed, _ = shade(page, "document", 5)
 result = imgrestore.deshadow(observed, kind="document", details=True)
 print(*result.notes, sep="\n")
