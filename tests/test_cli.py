@@ -340,3 +340,33 @@ def test_info_says_why():
 def test_info_says_how_to_get_what_is_missing(monkeypatch):
     monkeypatch.setattr(info, "OPTIONAL", {"no-such-package": ("XYZ files", "pip install it")})
     assert dict(info.rows(imgrestore.build_info()))["XYZ files"].endswith("not installed (pip install it)")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["derust", "--stain", "nan,1,1"], "--stain is 'nan,1,1'; expected auto or three numbers"),
+        (["derust", "--stain", "1,1"], "--stain is '1,1'; expected auto or three numbers"),
+        (["despecular", "--illuminant", "0,0,0"], "--illuminant is '0,0,0'; expected auto or three numbers"),
+        (["despecular", "--illuminant=-1,1,1"], "that are not negative"),
+        (["dereflect", "--flash", "no.png"], "no such file"),
+    ],
+)
+def test_settings_of_the_other_tasks_are_checked_first(here, words, message):
+    io.write("in.png", PICTURE)
+    result = call(*words, "in.png", "-o", "out.png")
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (here / "out.png").exists()
+
+
+def test_a_second_picture_of_counts():
+    first = RNG.integers(100, 4000, (24, 30, 3)).astype(np.int32)
+    second = first + RNG.integers(500, 900, (24, 30, 3)).astype(np.int32)
+    io.write("in.tif", first)
+    io.write("flash.tif", second)
+    result = call("dereflect", "in.tif", "-o", "out.tif", "--flash", "flash.tif")
+    assert result.exit_code == 0, result.stderr
+    floats = imgrestore.dereflect(first.astype(float), flash=second.astype(float), channel_axis=-1)
+    assert np.array_equal(io.read("out.tif").pixels, np.rint(floats).astype(np.int32))

@@ -151,7 +151,7 @@ def test_what_cannot_be_judged_comes_back(image, reason):
     assert result.image is not image
     assert np.array_equal(result.image, image)
     assert not result.mask.any()
-    assert result.notes[0].startswith("unveil left the picture as it is: ")
+    assert result.notes[0].startswith("left as it is: ")
     assert reason in result.notes[0]
     assert np.abs(result.recompose() - image).max() < 1e-6
 
@@ -164,6 +164,30 @@ def test_counts_are_brought_to_the_range_of_photographs(scale):
     assert np.allclose(result.recompose(), image, rtol=0, atol=1e-6 * image.max())
     assert np.allclose(result.layers["gain"], 1)
     assert "white taken to be" in result.notes[0]
+
+
+def test_every_picture_of_a_batch_has_its_own_white():
+    one = torch.as_tensor(picture(3, 20, 24))
+    result = unveil(torch.stack([one, 300 * one]))
+    assert torch.allclose(SEEN[0][0], one)
+    assert 0.9 < float(SEEN[1][0].max()) < 1.2
+    assert torch.allclose(result.recompose(), torch.stack([one, 300 * one]), rtol=1e-5)
+    assert torch.equal(result.image[0], unveil(one).image)
+    assert result.notes[0] == "picture 1: veiled"
+    assert result.notes[1].startswith("picture 2: white taken to be")
+
+
+def test_what_is_missing_tells_nothing_of_the_surroundings_of_a_mask():
+    image = picture(20, 24, 3)
+    mask = np.zeros((20, 24), bool)
+    mask[5:10, 5:10] = True
+    image[10, 5:10] = np.nan
+    result = unveil(image, mask)
+    seen, area, _ = SEEN[0]
+    assert bool(area[0, 10, 5:10].all())
+    # The row below the missing one, not the one above, which the mask covers.
+    assert np.array_equal(seen[:, 10, 7].numpy(), image[11, 7])
+    assert np.isnan(result.image[10, 5:10]).all()
 
 
 def test_values_beyond_one_survive():

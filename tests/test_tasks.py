@@ -5,7 +5,13 @@ import pickle
 
 import numpy as np
 import pytest
+import set_moire
+import set_reflection
+import set_rust
+import set_shadow
+import set_specular
 import torch
+from damaged import psnr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
@@ -20,12 +26,25 @@ NAMES = sorted(
 )
 TASKS = [pytest.param(getattr(imgrestore, name), id=name) for name in NAMES]
 LIMIT = 1e-5
+SETS = {
+    "demoire": set_moire.SETS["coloured waves"],
+    "dereflect": set_reflection.SETS["ghosted"],
+    "derust": set_rust.SETS["computed"],
+    "deshadow": set_shadow.SETS["cast shadows"],
+    "despecular": set_specular.SETS["lobes on shaded bodies"],
+}
 
 
 @pytest.fixture(scope="module")
 def cup():
     """A photograph of 120 x 150, with shading, gloss and brown: something for every task to look at."""
     return data.coffee()[100:340:2, 150:450:2]
+
+
+def damaged(task):
+    """A picture that the task is sure to change, of about 200 pixels a side, from 0 to 1."""
+    make = SETS[task.__name__]
+    return next(one for one in make() if abs(task(one.observed) - one.observed).max() > 0.05)
 
 
 def apart(task, image, **settings):
@@ -72,14 +91,33 @@ def test_layers_recompose_any_type(task, masked, cup):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_types_agree(task, cup):
-    """The same picture as bytes, as 16 bits and as floats is judged alike."""
-    floats = task((cup / 255.0).astype(np.float32))
-    assert np.abs(task(cup) / 255.0 - floats).max() < 0.6 / 255
-    assert np.abs(task(cup.astype(np.uint16) * 257) / 65535 - floats).max() < 1e-4
-    batch = torch.from_numpy((cup / 255.0).astype(np.float32)).movedim(-1, 0)[None].repeat(2, 1, 1, 1)
-    for one in task(batch):
-        assert np.abs(one.movedim(0, -1).numpy() - floats).max() < 1e-6
+def test_types_agree(task):
+    """The same damaged picture as bytes, as 16 bits and as floats is judged alike, and so is each of a batch."""
+    image = (damaged(task).observed.clip(0, 1) * 255).round().astype(np.uint8)
+    floats = task((image / 255.0).astype(np.float32))
+    assert np.abs(floats - image / 255.0).max() > 0.05
+    assert np.abs(task(image) / 255.0 - floats.clip(0, 1)).max() < 0.6 / 255
+    assert np.abs(task(image.astype(np.uint16) * 257) / 65535 - floats.clip(0, 1)).max() < 1e-4
+    one = torch.from_numpy((image / 255.0).astype(np.float32)).movedim(-1, 0)
+    alone, brighter = task(torch.stack([one, 40 * one])).movedim(1, -1).numpy()
+    assert np.abs(alone - floats).max() < 1e-6
+    assert np.abs(brighter / 40 - image / 255.0).max() > 0.05
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_damage_is_found_and_taken_off(task):
+    sample = damaged(task)
+    result = apart(task, sample.observed)
+    assert off(result, sample.observed) < LIMIT
+    assert result.mask.any()
+    assert psnr(result.image, sample.truth) > psnr(sample.observed, sample.truth) + 0.5
+    holes = sample.observed.copy()
+    holes[40, 50] = np.nan
+    holes[70:72, 60:64, 0] = np.nan
+    result = apart(task, holes)
+    again = result.recompose()
+    assert np.abs(again - holes)[~np.isnan(holes)].max() < LIMIT
+    assert np.array_equal(np.isnan(result.image), np.isnan(holes))
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -161,6 +199,29 @@ def test_outside_the_mask_nothing_far_away_changes(task, cup):
     mask[:30, :40] = True
     result = apart(task, cup, mask=mask)
     assert np.array_equal(result.image[90:, 110:], cup[90:, 110:])
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("colour", [True, False])
+def test_masks_that_leave_little_to_go_by(task, colour, cup):
+    """A mask over everything, at the frame, beside missing pixels, of one pixel: nothing turns black or bright."""
+    image = (cup / 255.0).astype(np.float32)
+    image = image if colour else np.ascontiguousarray(image[..., 0])
+    everywhere = np.ones(image.shape[:2], bool)
+    rim = everywhere.copy()
+    rim[20:-20, 20:-20] = False
+    one = ~everywhere
+    one[60, 70] = True
+    for mask in (everywhere, rim, one):
+        for hole in (False, True):
+            seen = image.copy()
+            if hole:
+                seen[18:24, 30:60] = np.nan
+            result = apart(task, seen, mask=mask)
+            kept = np.isfinite(seen)
+            assert off(result, seen) < LIMIT
+            assert result.image[kept].mean() > 0.5 * seen[kept].mean()
+            assert result.image[kept].max() < 1.5
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -53,8 +53,8 @@ show({"clean": clean, "shaded": observed, "gain": result.layers["gain"], "result
 # A page
 # ------
 #
-# The paper between the letters tells the light. It keeps the tone that it has in full light. The photograph of the page has a
-# shadow of its own, which is divided out first, so that there is a truth to compare with.
+# The paper between the letters tells the light. It keeps the tone that it has in full light. The photograph of the page
+# has a shadow of its own, which is divided out first, so that there is a truth to compare with.
 
 gray = data.text().astype(np.float32) / 255
 paper = gaussian_filter(grey_closing(gray, 25), 12)

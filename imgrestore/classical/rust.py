@@ -98,7 +98,7 @@ def separate_stains(
     if mask is None:
         parts, notes, belief, seen = _unasked(scaled, given)
     else:
-        parts, notes, belief = _asked(scaled, mask[0].numpy() & good[0].numpy(), given)
+        parts, notes, belief = _asked(scaled, mask[0].numpy(), given)
         seen = None
     if parts is None:
         area = None if seen is None else torch.from_numpy(seen)[None]
@@ -297,9 +297,11 @@ def _asked(picture: Field, hole: Area, stain: Field | None) -> tuple[_Parts | No
             parts = _removed(picture, small, found, hues, stain)
             inner = _Parts(parts.density * soft[..., None], parts.filled * soft, parts.filling)
             return inner, (MASKED, *_told(stain)), found.belief
-    if picture.shape[2] == 1:
-        thick = _enlarged(gray_density(np.ascontiguousarray(small.reshape(inside.shape)), inside), size) * soft
-        return _Parts(thick[..., None], nothing, picture), (MASKED,), 0.5
+    if picture.shape[2] == 1 or (stain is not None and hues is None):
+        # Neither a gray picture nor a gray stain has a colour to go by.
+        thick = _enlarged(gray_density(np.ascontiguousarray(small.mean(axis=2)), inside), size) * soft
+        each = np.ones(1, np.float32) if stain is None else (stain / stain.mean()).astype(np.float32)
+        return _Parts(thick[..., None] * each, nothing, picture), (MASKED, *_told(stain)), 0.5
     judged = judge(small, inside, stain)
     if judged is None:
         return None, ("left as it is: nothing is known of the surface around the mask",), 0.3

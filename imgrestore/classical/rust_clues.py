@@ -330,7 +330,7 @@ def edges(light: Field, along: Field, trust: Field, area: Area, ground: Area) ->
     doubt = spread * np.sqrt(12.0 / float((weight * a * a).sum() + 1e-12))
     quiet = ground & ~near & known
     usual = _spread(steps_light[quiet], trust[quiet]) if int(quiet.sum()) > 30 else spread
-    return slope, float(doubt), float(np.sqrt((sure * left * left).sum() / sure.sum())) / max(usual, 0.015)
+    return slope, float(doubt), float(np.sqrt((sure * left * left).sum() / max(sure.sum(), 1e-12))) / max(usual, 0.015)
 
 
 def _spread(steps: Field, trust: Field) -> float:

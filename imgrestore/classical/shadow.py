@@ -25,6 +25,8 @@ EVEN_PAGE = 0.12
 DOUBTFUL = 0.3
 # Shade counts as such from here on.
 SHADE = 0.06
+# A shadow this deep, on a logarithmic scale, is surely one where its outline agrees.
+DEEP = 0.2
 
 
 def estimate_shadow(
@@ -175,7 +177,9 @@ def _given(light: Light, mask: NDArray[np.bool_]) -> Estimate:
     notes = [f"kind cast, as given by the mask; {_percent(gain, mask)}"]
     if agreement < DOUBTFUL:
         notes.append("the light does not fall alike along the mask's outline: is it a shadow's?")
-    return _lifted(light.coded, gain, mask, tuple(notes), float(agreement))
+    # Steps that are hardly there agree with each other, and tell of no shadow.
+    depth = min(1.0, float(-np.log(gain.min())) / DEEP)
+    return _lifted(light.coded, gain, mask, tuple(notes), float(agreement) * depth)
 
 
 def _feathered(mask: torch.Tensor) -> NDArray[np.bool_]:

@@ -16,11 +16,13 @@ def command(
     out: Out,
     method: MethodOption = MethodName.auto,
     flash: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The same scene, taken with a flash, for one picture.")
+        Path | None, typer.Option(metavar="FILE", help="The same scene with a flash; for one picture of one page.")
     ] = None,
     polarized: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The same scene at another angle of a polariser, for one picture."),
+        typer.Option(
+            metavar="FILE", help="The same at another angle of a polariser; for one picture of one page."
+        ),
     ] = None,
     mask: DamageMask = None,
     details: Details = None,

@@ -16,7 +16,7 @@ def command(
     method: MethodOption = MethodName.auto,
     illuminant: Annotated[
         str,
-        typer.Option(metavar="R,G,B", help="Colour of the light, of which only the ratios count; found by default."),
+        typer.Option(metavar="R,G,B", help="Colour of the light, of which only the ratios count; white by default."),
     ] = "auto",
     mask: DamageMask = None,
     details: Details = None,

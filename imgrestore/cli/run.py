@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Work", "read_mask", "read_pixels", "read_triple", "restore_picture", "run"]
 
 INTERRUPTED = 130
+# Settings that are a picture of the same kind as the one to restore.
+SECOND = ("flash", "polarized")
 
 
 @dataclass(frozen=True)
@@ -163,8 +166,11 @@ def read_triple(text: str, option: str) -> str | tuple[float, ...]:
         return text
     try:
         red, green, blue = (float(part) for part in text.split(","))
+        sound = all(0 <= value < math.inf for value in (red, green, blue)) and red + green + blue > 0
     except ValueError:
-        raise ValueError(f"{option} is {text!r}; expected auto or three numbers: R,G,B") from None
+        sound = False
+    if not sound:
+        raise ValueError(f"{option} is {text!r}; expected auto or three numbers R,G,B that are not negative")
     return red, green, blue
 
 
@@ -242,6 +248,7 @@ def _restore_pixels(
     counts = dtype.kind in "iu" and dtype not in (np.uint8, np.uint16)
     if counts:
         pixels = pixels.astype(np.float64)
+        settings = {name: _as_counts(value) if name in SECOND else value for name, value in settings.items()}
     answer = work.task(pixels, **settings, details=details, channel_axis=axis)
     result = answer.image if details else answer
     if counts:
@@ -269,6 +276,10 @@ def _progress(total: int) -> Iterator[tuple[Any, Any]]:
             lambda name, done: bar.update(task, description=name.replace("[", r"\["), completed=done),
             lambda line: console.print(line, soft_wrap=True),
         )
+
+
+def _as_counts(pixels: np.ndarray | None) -> np.ndarray | None:
+    return None if pixels is None else pixels.astype("float64")
 
 
 def _say(line: str) -> None:

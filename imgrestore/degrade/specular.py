@@ -213,7 +213,7 @@ def _places(
     height, width = shape[-2:]
     if clean is None or clean.shape[0] != 3:
         return [(float(y), float(x)) for y, x in rng.uniform(0.1, 0.9, (count, 2))]
-    picture = decode(clean).double().numpy()
+    picture = decode(clean.detach().cpu()).double().numpy()
     size = 0.03 * min(height, width)
     smooth = gaussian_filter(picture, (0, size, size))
     largest = smooth.max(0)
@@ -224,6 +224,8 @@ def _places(
     edge = max(1, round(0.05 * min(height, width)))
     inner = np.zeros_like(weight)
     inner[edge:-edge, edge:-edge] = weight[edge:-edge, edge:-edge] + 1e-9
+    if not inner.any():
+        inner += 1
     found = rng.choice(weight.size, size=count, p=(inner / inner.sum()).ravel())
     return [((int(i) // width + 0.5) / height, (int(i) % width + 0.5) / width) for i in found]
 
@@ -257,7 +259,7 @@ def _relief(params: SpecularParams, height: int, width: int) -> NDArray[np.float
     rng = np.random.default_rng(params.seed)
     size = max(0.8, params.bumps * min(height, width))
     ground = gaussian_filter(rng.normal(size=(height, width)), size, mode="wrap", truncate=3)
-    down, right = np.gradient(ground)
+    down, right = (np.gradient(ground, axis=axis) if ground.shape[axis] > 1 else 0 * ground for axis in (0, 1))
     scale = params.tilt / max(float(np.sqrt((down**2 + right**2).mean())), 1e-12)
     down, right = down * scale - params.light[0], right * scale - params.light[1]
     # The cosine between the normal and the half direction, for small slopes.

@@ -23,7 +23,7 @@ LEAST_SIDE = 16
 # Floating point pictures are taken for photographs from black at 0 to white near 1, unless nearly all of their values
 # are far below or their brighter ones far above that.
 WHITE_QUANTILE = 0.99
-DARKEST_WHITE, BRIGHTEST_WHITE = 0.02, 2.5
+DARKEST_WHITE, BRIGHTEST_WHITE = 0.02, 1.25
 SAMPLES = 1_000_000
 
 
@@ -75,22 +75,22 @@ class Task:
         areas = None if mask is None else to_mask(mask, planes).any(dim=1, keepdim=True).cpu()
         data = planes.data.detach().cpu()
         known = planes.good.cpu()
-        white = _white(data, planes)
+        whites = [_white(one, planes) for one in data]
         estimates = [
-            self._one(data[i], known[i], None if areas is None else areas[i], white, estimator)
+            self._one(data[i], known[i], None if areas is None else areas[i], whites[i], estimator)
             for i in range(len(data))
         ]
         # What was left alone keeps every digit, which float32 would not.
         changes = [
             (one.image.to(old) - (old / white).float().to(old)) * white
-            for one, old in zip(estimates, data, strict=True)
+            for one, old, white in zip(estimates, data, whites, strict=True)
         ]
         untouched = not any(bool(change.any()) for change in changes)
         result = planes.data.detach() + torch.stack(changes).to(planes.data)
         picture = _copy(image) if untouched else planes.back(result)
         if not details:
             return picture
-        return self._restoration(picture, planes, estimates, areas, white)
+        return self._restoration(picture, planes, estimates, whites)
 
     def _one(self, data: Tensor, known: Tensor, area: Tensor | None, white: float, estimator: Estimator) -> Estimate:
         """One picture, all channels together where they are colours, each by itself where they are not."""
@@ -100,11 +100,13 @@ class Task:
         if area is not None and not bool(area.any()):
             reason = "the mask given is empty"
         if reason:
-            return Estimate(
-                picture, self.untouched(picture), notes=(f"{self.name} left the picture as it is: {reason}",)
-            )
+            return Estimate(picture, self.untouched(picture), notes=(f"left as it is: {reason}",))
         if not bool(good.all()):
-            picture = torch.where(known, picture, _nearest(picture, good))
+            # What is filled in tells nothing of the surroundings of a mask, nor does what is filled in from the mask.
+            if area is not None:
+                area = area | ~good
+            outside = good if area is None or bool(area.all()) else ~area
+            picture = torch.where(known, picture, _nearest(picture, outside))
         if len(picture) in (1, 3):
             return estimator(picture, area, good)
         parts = [estimator(plane[None], area, good) for plane in picture]
@@ -117,21 +119,22 @@ class Task:
             min(part.confidence for part in parts),
         )
 
-    def _restoration(
-        self, picture: Any, planes: Planes, estimates: list[Estimate], areas: Tensor | None, white: float
-    ) -> Restoration:
+    def _restoration(self, picture: Any, planes: Planes, estimates: list[Estimate], whites: list[float]) -> Restoration:
         data = planes.data
         layers = {}
+        scale = data.new_tensor(whites).reshape(-1, 1, 1, 1)
         for name in estimates[0].layers:
             stack = torch.stack([one.layers[name].expand(data.shape[1:]) for one in estimates]).to(data)
-            stack = stack / planes.peak if name in self.factors else stack * white
+            stack = stack / planes.peak if name in self.factors else stack * scale
             layers[name] = planes.back(stack, as_float=True, keep_bad=name not in self.factors)
         nowhere = torch.zeros((1, *data.shape[2:]), dtype=torch.bool)
         found = torch.stack([nowhere if one.mask is None else one.mask for one in estimates])
-        level = white * planes.peak
-        notes = [] if planes.is_integer or level == 1.0 else [f"white taken to be {level:.4g}"]
-        for i, one in enumerate(estimates):
+        notes = []
+        for i, (one, white) in enumerate(zip(estimates, whites, strict=True)):
             which = f"picture {i + 1}: " if len(estimates) > 1 else ""
+            level = white * planes.peak
+            if not planes.is_integer and level != 1.0:
+                notes.append(f"{which}white taken to be {level:.4g}")
             notes += [which + note for note in one.notes]
         return Restoration(
             picture,
