@@ -6,8 +6,10 @@ import torch
 from set_reflection import array, parameters, planes
 
 from imgrestore.classical import reflection as methods
+from imgrestore.classical import reflection_veil as veil_module
 from imgrestore.classical.reflection_ghost import Ghost, doubled, find_ghost, measured, solve_ghost
 from imgrestore.classical.reflection_pair import polarized_light, unflashed_light
+from imgrestore.classical.reflection_smooth import separate_smooth
 from imgrestore.classical.reflection_veil import cues, find_veil
 from imgrestore.degrade import reflection
 from imgrestore.degrade.reflection import ReflectionParams
@@ -88,6 +90,23 @@ def test_a_veil_that_is_known_of_is_taken_whole():
     faint = array(planes("chelsea")) * 0.9 + 0.1
     assert find_veil(faint, told=True).share == 1
     assert find_veil(faint, told=True).light.mean() > find_veil(faint).light.mean()
+
+
+def test_shapes_of_a_veil_come_off_with_it(monkeypatch):
+    clean, picture = array(planes("chelsea")), array(veiled())
+    found = find_veil(picture).light
+    monkeypatch.setattr(veil_module, "OUTLINE", 0.0)
+    coarse = find_veil(picture).light
+    assert found.shape == coarse.shape
+    assert found.dtype == coarse.dtype == np.float32
+    assert np.square(picture - found - clean).mean() < 0.95 * np.square(picture - coarse - clean).mean()
+
+
+def test_a_gray_veil_has_one_channel():
+    gray = array(veiled()).mean(axis=2, keepdims=True)
+    found = find_veil(gray, told=True).light
+    assert found.shape == gray.shape
+    assert found.mean() > 0.1
 
 
 def test_cues_of_gray_equal_those_of_the_same_colours():
@@ -195,3 +214,66 @@ def test_suppression_keeps_all_gradients_at_threshold_zero_and_refuses_nonsense(
         methods.suppress_reflection(picture, closeness=0)
     with pytest.raises(ValueError, match="threshold"):
         methods.suppress_reflection(picture, -1)
+
+
+def bumps(size=(60, 80)):
+    """A scene of few edges, and light that is smooth and somewhere black."""
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    scene = np.zeros((*size, 3))
+    scene[20:45, 15:40] = (0.5, 0.2, 0.4)
+    scene[8:30, 50:70] = (0.1, 0.4, 0.3)
+    light = 0.25 * np.exp(-((rows - 35.0) ** 2 + (columns - 45.0) ** 2) / 400)
+    return scene, light[..., None] * np.array([1.0, 0.8, 0.6])
+
+
+def test_edges_and_smooth_light_are_told_apart():
+    scene, light = bumps()
+    sparse, smooth = separate_smooth(scene + light)
+    assert np.abs(smooth - light).max() < 0.03
+    np.testing.assert_allclose(sparse + smooth, scene + light, atol=1e-12)
+    assert smooth.min() >= 0
+    assert sparse.min() >= 0
+
+
+def test_smoothness_says_how_smooth():
+    picture = array(veiled())
+    rough, even = (separate_smooth(picture, s)[1] for s in (20.0, 2000.0))
+    bends = [np.abs(np.diff(layer, 2, axis=0)).mean() for layer in (rough, even)]
+    assert bends[1] < bends[0] / 2
+
+
+@pytest.mark.parametrize("factor", [1, 255, 65535])
+def test_smooth_layers_of_integers_stay_floating(factor):
+    scene, light = bumps()
+    dtype = {1: np.float32, 255: np.uint8, 65535: np.uint16}[factor]
+    picture = (factor * (scene + light)).astype(dtype)
+    layers = separate_smooth(picture)
+    assert all(layer.dtype == np.float32 and layer.shape == picture.shape for layer in layers)
+    np.testing.assert_allclose(layers[0] + layers[1], picture, atol=1e-5 * factor)
+    assert np.abs(layers[1] / factor - light).max() < 0.04
+
+
+def test_smooth_layers_of_batches_and_of_odd_values():
+    scene, light = bumps()
+    tensor = torch.from_numpy((scene + light).transpose(2, 0, 1)).repeat(2, 1, 1, 1)
+    tensor[1] *= 0.5
+    tensor[1, :, 3, 3] = -0.2
+    tensor[0, :, 5, 5] = 4.0
+    sparse, smooth = separate_smooth(tensor)
+    torch.testing.assert_close(sparse + smooth, tensor)
+    assert torch.equal(smooth[1, :, 3, 3], torch.zeros(3, dtype=torch.float64))
+    alone = separate_smooth(tensor[1])[1]
+    torch.testing.assert_close(smooth[1], alone)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 4, 3)])
+def test_even_pictures_have_no_smooth_layer(shape):
+    sparse, smooth = separate_smooth(np.full(shape, 0.3))
+    np.testing.assert_allclose(smooth, 0, atol=1e-12)
+    np.testing.assert_allclose(sparse, 0.3)
+
+
+def test_smooth_layers_refuse_nonsense():
+    for wrong in (0, -1):
+        with pytest.raises(ValueError, match="smoothness"):
+            separate_smooth(np.ones((4, 4)), wrong)

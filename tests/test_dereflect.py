@@ -136,3 +136,16 @@ def test_a_mask_limits_the_work():
     assert np.array_equal(found.image[:, :40], one.observed[:, :40])
     assert damaged.psnr(found.image[mask], one.truth[mask]) > damaged.psnr(one.observed[mask], one.truth[mask]) + 2
     np.testing.assert_allclose(found.recompose(), one.observed, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(16, 6000), (100, 5000, 3)])
+def test_long_narrow_pictures(shape):
+    image = np.random.default_rng(0).uniform(0, 1, shape).astype(np.float32)
+    assert np.array_equal(dereflect(image), image)
+
+
+def test_where_the_flash_did_not_reach_nothing_changes():
+    ambient = np.random.default_rng(0).uniform(0.2, 0.6, (64, 64, 3)).astype(np.float32)
+    result = dereflect(ambient, flash=ambient.copy(), details=True)
+    assert np.array_equal(result.image, ambient)
+    assert not result.layers["reflection"].any()

@@ -3,6 +3,7 @@
 from imgrestore.classical.deconvolution import estimate_noise, hyper_laplacian, richardson_lucy, total_variation, wiener
 from imgrestore.classical.moire_peaks import Peak, find_peaks, notch_filter, periodic_plus_smooth
 from imgrestore.classical.reflection import suppress_reflection
+from imgrestore.classical.reflection_smooth import separate_smooth
 from imgrestore.classical.shadow import shadow_mask
 from imgrestore.classical.specular import separate_highlights
 
@@ -15,6 +16,7 @@ __all__ = [
     "periodic_plus_smooth",
     "richardson_lucy",
     "separate_highlights",
+    "separate_smooth",
     "shadow_mask",
     "suppress_reflection",
     "total_variation",

@@ -20,6 +20,7 @@ __all__ = ["estimate_reflection", "flash_estimate", "polarized_estimate", "suppr
 
 # Ghosting is looked for at this long side at most, so that the shifts of a camera's full picture are found too.
 SEARCHED_SIDE = 640
+LEAST_SEARCHED = 96
 # The strongest second image that is believed to be one, unless it is known that there is a reflection.
 STRONGEST = 0.9
 # A mask fades over this part of the longer side.
@@ -204,16 +205,20 @@ def suppress_reflection(
 def _find_ghost(picture: Tensor, told: bool) -> Ghost | None:
     gray = picture.clamp(0, 1).mean(dim=0, keepdim=True)
     height, width = gray.shape[1:]
-    factor = max(1, -(-max(height, width) // SEARCHED_SIDE))
+    # A long, narrow picture is reduced no further than its shorter side allows; its middle has to do.
+    factor = max(1, min(-(-max(height, width) // SEARCHED_SIDE), min(height, width) // LEAST_SEARCHED))
     if factor > 1:
         # Wide shifts show in the reduced picture, narrow ones in the middle of the full one.
-        found = _measured_ghost(torch.nn.functional.avg_pool2d(gray[None], factor)[0], told)
+        found = _measured_ghost(_middle(torch.nn.functional.avg_pool2d(gray[None], factor)[0]), told)
         if found is not None:
             shift = (found.shift[0] * factor, found.shift[1] * factor)
             return Ghost(shift, found.attenuation, found.height)
-        top, left = (max(0, (n - SEARCHED_SIDE) // 2) for n in (height, width))
-        gray = gray[:, top : top + SEARCHED_SIDE, left : left + SEARCHED_SIDE]
-    return _measured_ghost(gray, told)
+    return _measured_ghost(_middle(gray), told)
+
+
+def _middle(gray: Tensor) -> Tensor:
+    top, left = (max(0, (n - SEARCHED_SIDE) // 2) for n in gray.shape[1:])
+    return gray[:, top : top + SEARCHED_SIDE, left : left + SEARCHED_SIDE]
 
 
 def _measured_ghost(gray: Tensor, told: bool) -> Ghost | None:
@@ -231,8 +236,9 @@ def _from_pair(picture: Tensor, split: Split, mask: Tensor | None, good: Tensor)
         return Estimate(
             picture, untouched(picture), notes=(f"left as it was: {split.note}",), confidence=split.confidence
         )
-    below = decode(picture) - torch.from_numpy(np.ascontiguousarray(split.light.transpose(2, 0, 1)))
-    return _taken_apart(picture, picture - encode(below), mask, good, split.note, split.confidence)
+    light = torch.from_numpy(np.ascontiguousarray(split.light.transpose(2, 0, 1)))
+    coded = torch.where(light == 0, 0.0, picture - encode(decode(picture) - light))
+    return _taken_apart(picture, coded, mask, good, split.note, split.confidence)
 
 
 def _taken_apart(

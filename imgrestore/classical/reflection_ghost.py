@@ -219,7 +219,8 @@ def _single_image(picture: Tensor, shift: tuple[float, float], attenuation: floa
 
     def darkest(reflection: Tensor) -> Tensor:
         values = reflection[:, ::3, ::3].flatten(1)
-        return torch.quantile(values, BLACK, dim=1)[:, None, None]
+        # Far quicker than a quantile, which sorts.
+        return values.kthvalue(1 + int(BLACK * (values.shape[1] - 1)), dim=1).values[:, None, None]
 
     observed = forward(padded)
     spectrum = torch.zeros_like(observed)

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imgrestore.classical.reflection_smooth import smooth_light
 from imgrestore.classical.reflection_veil_weights import AMOUNT, AMOUNT_BIAS, PRESENCE, PRESENCE_BIAS
 
 __all__ = ["Veil", "cues", "find_veil"]
@@ -31,6 +32,8 @@ SURE_FROM, SURE_AT = 1.7, 2.9
 FAINT, STRONG = 0.1, 0.2
 CLIPPED = 0.98
 NEAR, WIDE = 9, 25
+# Of the smooth layer only what stands out of a wide neighbourhood counts, and that in part: shading is smooth too.
+BROAD, OUTLINE = 25.0, 0.6
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,11 @@ def find_veil(picture: Floats, told: bool = False) -> Veil:
     share *= 1.0 if told else _ramp(float(amount.mean()), FAINT, STRONG)
     if share == 0:
         return Veil(nothing, score, 0.0)
-    light = cv2.resize(amount, (width, height), interpolation=cv2.INTER_CUBIC)
-    return Veil(np.maximum(light.reshape(picture.shape), 0) * np.float32(share), score, share)
+    broad, outlines = (
+        cv2.resize(layer, (width, height), interpolation=cv2.INTER_CUBIC).reshape(picture.shape)
+        for layer in (amount, _outlines(picture))
+    )
+    return Veil(np.maximum(broad + outlines, 0) * np.float32(share), score, share)
 
 
 def cues(picture: Floats) -> tuple[dict[str, float], dict[str, Floats]]:
@@ -155,6 +161,13 @@ def cues(picture: Floats) -> tuple[dict[str, float], dict[str, Floats]]:
     places["own_clipped"] = np.broadcast_to(clipped.mean(axis=(0, 1)), whole)
     places["own_black"] = np.broadcast_to(np.quantile(values, 0.002, axis=0).astype(np.float32), whole)
     return scene, places
+
+
+def _outlines(picture: Floats) -> Floats:
+    """Shapes of the reflection, brighter and darker than what is around them; of the reduced picture."""
+    small = np.clip(_reduced(picture), 0, 1)
+    smooth = np.ascontiguousarray(smooth_light(small.transpose(2, 0, 1)).transpose(1, 2, 0))
+    return OUTLINE * (smooth - cv2.GaussianBlur(smooth, (0, 0), BROAD).reshape(smooth.shape))
 
 
 def _ramp(value: float, start: float, end: float) -> float:

@@ -72,6 +72,7 @@ def dereflect(
     See Also
     --------
     imgrestore.classical.suppress_reflection : gradient-domain suppression, which takes fine texture off as well.
+    imgrestore.classical.separate_smooth : a smooth layer of any picture, whether it is a reflection or not.
 
     References
     ----------
