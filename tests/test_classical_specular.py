@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from imgrestore.classical import separate_highlights
-from imgrestore.classical.specular import lamp_colour
+from imgrestore.classical.specular import estimate_highlights, lamp_colour
 from imgrestore.classical.specular_fill import membrane
 from imgrestore.classical.specular_lift import SIDE
 from imgrestore.light import decode, encode
@@ -122,6 +122,35 @@ def test_a_mask_says_where():
     assert error(diffuse[mask], body()[mask]) < 0.2 * error(observed[mask], body()[mask])
 
 
+def test_a_mask_without_a_body_beside_it_changes_nothing():
+    observed = body() + bump()
+    assert np.array_equal(separate_highlights(observed, mask=np.ones((128, 128), bool))[0], observed)
+    gray = torch.from_numpy(observed[None, ..., 0])
+    everywhere = torch.ones((1, 128, 128), dtype=torch.bool)
+    found = estimate_highlights(gray, everywhere, everywhere)
+    assert torch.equal(found.image, gray)
+    assert "no body beside" in found.notes[0]
+
+
+def test_masks_of_numbers_are_masks():
+    observed = body() + bump()
+    mask = bump()[..., 0] > 0.005
+    one, other = (separate_highlights(observed, transfer="linear", mask=m)[0] for m in (mask, mask.astype(np.uint8)))
+    assert np.array_equal(one, other)
+
+
+def held_back(light):
+    """As a camera codes it that holds bright colours back below white."""
+    return encode(torch.from_numpy(0.97 * (1 - np.exp(-2.5 * light)))).numpy()
+
+
+def test_highlights_on_bright_vivid_bodies_that_the_camera_has_paled():
+    clean = body((0.95, 0.6, 0.03))
+    truth, observed = held_back(clean), held_back(clean + bump(0.4, 0.025))
+    diffuse = separate_highlights(observed, transfer="srgb")[0]
+    assert error(diffuse, truth) < 0.6 * error(observed, truth)
+
+
 def test_tensors_and_types():
     image = torch.from_numpy(body() + bump()).movedim(-1, 0).double()
     diffuse, specular = separate_highlights(image, transfer="linear")
@@ -143,6 +172,8 @@ def test_colours_that_are_none(value):
         (np.zeros((20, 20, 3), np.uint8), {}, TypeError, "image has dtype torch.uint8; expected floating point"),
         (np.zeros((20, 20)), {}, ValueError, "expected three channels"),
         (np.zeros((20, 20, 3)), {"transfer": "gamma"}, ValueError, "transfer is 'gamma'; expected one of auto, srgb"),
+        (np.full((20, 20, 3), np.nan), {}, ValueError, "image has values that are not finite"),
+        (np.zeros((20, 20, 3)), {"mask": np.ones((20, 21))}, ValueError, r"mask has shape \(20, 21\); expected"),
     ],
 )
 def test_bad_input(image, settings, error, message):
@@ -164,3 +195,18 @@ def test_the_membrane_is_harmonic():
 
 def test_light_is_decoded_as_srgb_is_defined():
     assert float(decode(torch.tensor(0.5))) == pytest.approx(0.21404, abs=1e-4)
+
+
+def test_a_hole_at_the_frame_is_filled_from_what_is_around_it():
+    image = np.full((40, 50, 3), 0.5, np.float32)
+    image[10:30, 35:] = 0.95
+    hole = np.zeros((40, 50), bool)
+    hole[8:32, 33:] = True
+    assert np.abs(membrane(image, hole) - 0.5).max() < 1e-6
+
+
+def test_arrays_that_are_read_only_or_of_the_other_byte_order():
+    image = np.random.default_rng(0).uniform(0.1, 0.6, (32, 32, 3)).astype(">f4")
+    image.flags.writeable = False
+    diffuse, specular = separate_highlights(image)
+    assert np.allclose(diffuse + specular, image)

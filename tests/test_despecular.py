@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import set_specular
 from skimage import data
+from typer.testing import CliRunner
 
-from imgrestore import despecular
+from imgrestore import despecular, io
+from imgrestore.cli import app
 
 LEAST_MEAN = {"lobes on photographs": 5.0, "lobes on shaded bodies": 10.0}
 
@@ -88,6 +90,16 @@ def test_exposure_does_not_matter():
     # But for clipping, which is not seen any more.
     dull = one.observed.max(axis=2) < 0.97
     assert np.abs(2 * half - full)[dull].mean() < 2e-3
+
+
+def test_the_command_says_how_values_are_coded(tmp_path):
+    one = set_specular.on_bodies()[2]
+    picture = np.round(one.observed * 255).astype(np.uint8)
+    io.write(tmp_path / "in.png", picture)
+    for transfer in ("linear", "srgb"):
+        words = ["despecular", str(tmp_path / "in.png"), "-o", str(tmp_path / "out.png"), "--transfer", transfer]
+        assert CliRunner().invoke(app, [*words, "--overwrite"]).exit_code == 0
+        assert np.array_equal(io.read(tmp_path / "out.png").pixels, despecular(picture, transfer=transfer))
 
 
 @pytest.mark.parametrize(

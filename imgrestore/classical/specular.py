@@ -12,7 +12,7 @@ from torch import Tensor
 from imgrestore.classical.estimate import Estimate
 from imgrestore.classical.noise import estimate_noise
 from imgrestore.classical.specular_fill import Area, Image, membrane
-from imgrestore.classical.specular_lift import Lifted, lift, lift_below
+from imgrestore.classical.specular_lift import Lifted, lift_below, lift_small, lift_wide
 from imgrestore.classical.specular_parts import Scene
 from imgrestore.light import decode, encode
 
@@ -79,12 +79,16 @@ def separate_highlights(
     0.0
     """
     is_tensor = isinstance(image, torch.Tensor)
-    data = image if is_tensor else torch.from_numpy(np.ascontiguousarray(image)).movedim(-1, 0)
+    data = image if is_tensor else torch.from_numpy(np.array(image, image.dtype.newbyteorder("="))).movedim(-1, 0)
     if not data.is_floating_point():
         raise TypeError(f"image has dtype {data.dtype}; expected floating point")
     if data.ndim != 3 or data.shape[0] != 3:
         raise ValueError(f"image has shape {tuple(image.shape)}; expected three channels")
-    area = None if mask is None else torch.as_tensor(mask)[None]
+    if not torch.isfinite(data).all():
+        raise ValueError("image has values that are not finite; imgrestore.despecular leaves such pixels out")
+    area = None if mask is None else torch.as_tensor(mask).detach().cpu().bool()[None]
+    if area is not None and area.shape[1:] != data.shape[1:]:
+        raise ValueError(f"mask has shape {tuple(area.shape[1:])}; expected {tuple(data.shape[1:])}")
     good = torch.ones((1, *data.shape[1:]), dtype=torch.bool)
     found = estimate_highlights(data.detach().cpu().float(), area, good, illuminant=illuminant, transfer=transfer)
     specular = found.layers["specular"].to(data)
@@ -169,17 +173,16 @@ def estimate_highlights(
     if transfer not in get_args(Transfer):
         raise ValueError(f"transfer is {transfer!r}; expected one of {', '.join(get_args(Transfer))}")
     area = None if mask is None else mask[0].numpy()
+    if area is not None and area.all():
+        note = "left as it is: the mask shows no body beside the highlights"
+        return Estimate(picture, untouched(picture), notes=(note,), confidence=0.5)
     if len(picture) == 1:
-        return _gray(picture, area)
+        return _gray(picture, area, good)
     values = picture.movedim(0, -1).contiguous()
     kinds = ("srgb", "linear") if transfer == "auto" else (transfer,)
     if transfer == "auto" and (area is not None or not _dark(values.numpy())):
         kinds = ("srgb",)
-    found = {kind: _lifted(values, kind, lamp, area) for kind in kinds}
-    kind = kinds[0]
-    if len(found) == 2 and found["linear"].evidence > LINEAR_EVIDENCE * found["srgb"].evidence:
-        kind = "linear"
-    best = found[kind]
+    kind, best = _lifted(values, kinds, lamp, area)
     if best.evidence < LEAST_EVIDENCE and area is None:
         return Estimate(
             picture, untouched(picture), notes=("no highlight on a coloured body was found",), confidence=0.8
@@ -197,15 +200,15 @@ def estimate_highlights(
     )
 
 
-def _gray(picture: Tensor, area: Area | None) -> Estimate:
+def _gray(picture: Tensor, area: Area | None, good: Tensor) -> Estimate:
     """Without colours only a mask can tell highlights from white things."""
     if area is None:
         note = "left as it is: without colours a highlight cannot be told from a white thing; a mask would say where"
         return Estimate(picture, untouched(picture), notes=(note,), confidence=0.5)
     body = torch.from_numpy(membrane(picture.movedim(0, -1).contiguous().numpy(), area)).movedim(-1, 0)
-    result = torch.minimum(picture, body)
+    result = torch.where(good, torch.minimum(picture, body), picture)
     note = "a picture without colours: what the mask shows was filled from around it"
-    where = torch.from_numpy(area)[None]
+    where = torch.from_numpy(area)[None] & good
     return Estimate(result, {"diffuse": result, "specular": picture - result}, where, (note,), 0.5)
 
 
@@ -222,18 +225,37 @@ def _dark(values: Image) -> bool:
     return bool(middle < LINEAR_MEDIAN and top < LINEAR_TOP)
 
 
-def _lifted(values: Tensor, kind: str, lamp: tuple[float, float, float] | None, area: Area | None) -> Lifted:
+def _lifted(
+    values: Tensor, kinds: tuple[str, ...], lamp: tuple[float, float, float] | None, area: Area | None
+) -> tuple[str, Lifted]:
+    """The light without highlights, and which of the kinds of coding agrees with the model."""
+    if area is not None:
+        return kinds[0], lift_below(_scene(values, _open(values), kinds[0], lamp, noisy=False), area)
+    opened = _open(values)
+    scenes = {kind: _scene(values, opened, kind, lamp) for kind in kinds}
+    wide = {kind: lift_wide(scene) for kind, scene in scenes.items()}
+    kind = kinds[0]
+    if len(kinds) == 2 and wide["linear"].evidence > LINEAR_EVIDENCE * wide["srgb"].evidence:
+        kind = "linear"
+    return kind, lift_small(scenes[kind], wide[kind])
+
+
+def _open(values: Tensor) -> Image:
+    """1 where a channel is not clipped, else 0."""
+    return (values < CLIPPED * max(1.0, float(values.max()))).float().numpy()
+
+
+def _scene(
+    values: Tensor, opened: Image, kind: str, lamp: tuple[float, float, float] | None, *, noisy: bool = True
+) -> Scene:
     light = (decode(values) if kind == "srgb" else values).numpy()
     if lamp is not None:
         light = light / np.asarray(lamp, np.float32)
-    opened = (values < CLIPPED * max(1.0, float(values.max()))).float().numpy()
     brightest = _brightest(light)
     lit = brightest[brightest > BLACK * brightest.max()]
     white = max(float(np.percentile(lit, WHITE)) if lit.size else 0.0, 1e-6)
-    if area is not None:
-        return lift_below(Scene(light, opened, white, 0.0), area)
-    noise = float(estimate_noise(np.ascontiguousarray(light[..., 1])))
-    return lift(Scene(light, opened, white, noise))
+    noise = float(estimate_noise(np.ascontiguousarray(light[..., 1]))) if noisy else 0.0
+    return Scene(light, opened, white, noise)
 
 
 def _coded(values: Tensor, light: Image, kind: str, lamp: tuple[float, float, float] | None) -> tuple[Tensor, Area]:

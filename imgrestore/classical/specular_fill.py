@@ -51,10 +51,10 @@ def membrane(image: Image, hole: Area) -> Image:
     start = planes(cv2.resize(coarse, (2 * half_width, 2 * half_height), interpolation=cv2.INTER_LINEAR), image)
     # With a rim, so that every pixel has four neighbours.
     row = width + 2
-    flat = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge").reshape(-1, channels)
+    whole = np.where(hole[..., None], start[:height, :width], image)
+    flat = np.pad(whole, ((1, 1), (1, 1), (0, 0)), mode="edge").reshape(-1, channels)
     rows, columns = np.nonzero(hole)
     inside = (rows + 1) * row + columns + 1
-    flat[inside] = start[rows, columns]
     for _ in range(SWEEPS):
         flat[inside] = (flat[inside - 1] + flat[inside + 1] + flat[inside - row] + flat[inside + row]) / 4
     return np.ascontiguousarray(flat.reshape(height + 2, row, channels)[1:-1, 1:-1])

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrestore.classical.specular_fill import Area, Image
-from imgrestore.classical.specular_parts import Fit, Scene, Spots, blur, mean
+from imgrestore.classical.specular_parts import Fit, Scene, Spots, blur, mean, split
 
 Scores = NDArray[np.float64]
 
@@ -53,6 +53,32 @@ LARGE = (0.05, 0.02)
 CUT_OFF = (0.9, 0.3)
 # All together.
 CONVINCED = (0.2, 0.7)
+
+# A spot that is many times stronger than the differences of a body of little colour (their quotient over the body's
+# saturation), and whose own differences are not those of the body either, is a white thing, such as foam.
+PALE = (22.0, 34.0)
+UNLIKE = (0.15, 0.3)
+# Spots much thinner than round ones are hairs sooner, in busy surroundings: the contrast there counts for more.
+THIN = (0.7, 0.35)
+THINNER = 0.12
+THINNEST = 50
+
+# Cameras hold bright colours back below white, so that on bright bodies of vivid colour the differences shrink under a
+# highlight. What is asked there instead: a vivid body (its differences over its mean) that is bright (over white), its
+# hue (sine of the angle), and a part of its differences left.
+VIVID = (0.5, 0.65)
+LIT = (0.45, 0.65)
+HUE = (0.45, 0.33)
+LEFT = (0.1, 0.25)
+MORE = (1.6, 1.3)
+# As UNEVEN, BUSY, SHARP, STRONG, and LARGE: there more is asked.
+PLAIN = (0.34, 0.2)
+QUIET = (0.36, 0.24)
+SOFT = (0.72, 0.52)
+BRIGHT = (0.1, 0.18)
+SMALL = (0.02, 0.008)
+# The darkest over the brightest channel, where the spot is brightest.
+WHITISH = (0.25, 0.4)
 
 SURROUNDINGS = 6.0
 NEIGHBOURHOOD = 12.0
@@ -111,19 +137,32 @@ def judge(scene: Scene, spots: Spots, found: Fit) -> Scores:
     tight = ramp(steep, *STEEP)
     mirrored = 1 - np.maximum(ratio - 1, 0) * body / height
 
+    colour = spread / np.maximum(body, TINY)
+    sharp = _sharpness(scene, spots, total, area)
+    uneven = _unevenness(spots.body, total, area) / height
+    busy = _contrast(scene.light, spots.label == 0, total, area) / height
+    busy *= 1 + THINNER * ramp(_thickness(spots, total, area), *THIN) * (area > THINNEST)
+    seen = total(found.seen) > LEAST_SEEN * area
+    whole = ramp(_at_frame(spots.label, spots.count) / np.sqrt(area), *CUT_OFF)
+
     score = ramp(ratio, *_between(PALER, tight)) * ramp(ratio, *_between(STRONGER, tight))
     score *= ramp(off, *_between(OFF_COLOUR, tight)) * ramp(steep, *TOO_STEEP) * ramp(mirrored, *MIRRORED)
-    score *= ramp(spread / np.maximum(body, TINY), *COLOURED) * ramp(spread / scene.white, *VISIBLE)
-    score *= ramp(height / scene.white, *STRONG) * (total(found.seen) > LEAST_SEEN * area)
-    score *= ramp(_unevenness(spots.body, total, area) / height, *UNEVEN) * _fading(scene, spots, total, area)
+    score *= 1 - ramp(steep / np.maximum(colour, TINY), *PALE) * ramp(off * steep, *UNLIKE)
+    score *= ramp(colour, *COLOURED) * ramp(spread / scene.white, *VISIBLE) * ramp(height / scene.white, *STRONG) * seen
+    score *= ramp(uneven, *UNEVEN) * ramp(sharp, *SHARP)
     alone = _share(spots.label, rise, score, total, area)
-    score *= ramp(_contrast(scene.light, spots.label == 0, total, area) / height, *BUSY) * ramp(
-        alone + SURE[2] * ramp(off, *SURE[:2]), *ALONE
-    )
-    score *= ramp(area / spots.label.size * off / OFF_COLOUR[0][1], *LARGE)
-    score *= ramp(_at_frame(spots.label, spots.count) / np.sqrt(area), *CUT_OFF)
+    score *= ramp(busy, *BUSY) * ramp(alone + SURE[2] * ramp(off, *SURE[:2]), *ALONE)
+    score *= ramp(area / spots.label.size * off / OFF_COLOUR[0][1], *LARGE) * whole
+
+    hue = np.sqrt(np.maximum(1 - product * np.abs(product) / (square * np.maximum(energy, 1e-12)), 0))
+    vivid = ramp(colour, *VIVID) * ramp((body + spread) / scene.white, *LIT)
+    vivid *= ramp(hue, *HUE) * ramp(ratio, *LEFT) * ramp(ratio, *MORE)
+    vivid *= ramp(uneven, *PLAIN) * ramp(busy, *QUIET) * ramp(sharp, *SOFT)
+    vivid *= ramp(height / scene.white, *BRIGHT) * ramp(_whiteness(scene.light, label, inside, area), *WHITISH)
+    vivid *= ramp(area / spots.label.size, *SMALL) * whole * seen
+    score = ramp(np.maximum(score, vivid), *CONVINCED)
     score[0] = 0
-    return np.asarray(ramp(score, *CONVINCED))
+    return np.asarray(score)
 
 
 def _between(pairs: tuple[tuple[float, float], tuple[float, float]], tight: Scores) -> tuple[Scores, Scores]:
@@ -141,7 +180,7 @@ def _unevenness(body: Image, total: Any, area: Scores) -> Scores:
     return np.asarray(np.sqrt(np.maximum(variance / 3, 0)))
 
 
-def _fading(scene: Scene, spots: Spots, total: Any, area: Scores) -> Scores:
+def _sharpness(scene: Scene, spots: Spots, total: Any, area: Scores) -> Scores:
     depth = cv2.distanceTransform((spots.label > 0).astype(np.uint8), cv2.DIST_L2, 3)
     height = np.maximum(mean(scene.light) - mean(spots.body), 0)
     rim, inner = depth <= RIM, depth > INSIDE
@@ -149,7 +188,21 @@ def _fading(scene: Scene, spots: Spots, total: Any, area: Scores) -> Scores:
     count = total(inner)
     sharpness = at_rim / np.maximum(total(height * inner) / np.maximum(count, 1), TINY)
     tells = (count >= LEAST_INSIDE) & ((count > WIDE * area) | (area > BRANCHED))
-    return np.where(tells, ramp(sharpness, *SHARP), 1.0)
+    return np.where(tells, sharpness, 0.0)
+
+
+def _thickness(spots: Spots, total: Any, area: Scores) -> Scores:
+    """About 1 for round spots, less for thin and branched ones."""
+    depth = cv2.distanceTransform((spots.label > 0).astype(np.uint8), cv2.DIST_L2, 3)
+    return np.asarray(total(depth) / area / (np.sqrt(area / np.pi) / 3 + 1))
+
+
+def _whiteness(light: Image, label: NDArray[np.int32], inside: NDArray[np.intp], area: Scores) -> Scores:
+    least, most = np.zeros_like(area, dtype=np.float32), np.full_like(area, TINY, dtype=np.float32)
+    red, green, blue = (plane.ravel()[inside] for plane in split(light))
+    np.maximum.at(least, label, np.minimum(np.minimum(red, green), blue))
+    np.maximum.at(most, label, np.maximum(np.maximum(red, green), blue))
+    return np.asarray(least / most, np.float64)
 
 
 def _contrast(light: Image, outside: Area, total: Any, area: Scores) -> Scores:

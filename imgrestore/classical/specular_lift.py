@@ -30,7 +30,7 @@ HOLD = 0.05
 # How far a highlight reaches beyond the spot, as a part of the spot's radius.
 SKIRT = 0.55
 # Where the rise is less than this part of the body's differences, those are what an error is measured by.
-FAINT = 0.3
+FAINT = 0.7
 NEAR, NEARER = 1.5, 0.7
 BESIDE = 8
 
@@ -56,8 +56,8 @@ class Lifted:
     score: float
 
 
-def lift(scene: Scene) -> Lifted:
-    """Take highlights off.
+def lift_wide(scene: Scene) -> Lifted:
+    """Take highlights off; of a large picture only wide ones, and off a small copy.
 
     Parameters
     ----------
@@ -66,28 +66,57 @@ def lift(scene: Scene) -> Lifted:
     Returns
     -------
     Lifted
+        `light` is what it is compared with, bit by bit, where no highlight was found: the scene's, or its copy's.
+    """
+    small = _copied(scene)
+    longer = max(small.light.shape[:2])
+    growth = max(1.0, longer / USUAL)
+    radii = tuple(round(radius * growth) for radius in RADII[:2]) + RADII[2:]
+    return _passes(small, radii, CUTS)
+
+
+def lift_small(scene: Scene, wide: Lifted) -> Lifted:
+    """Go on where `lift_wide` ended: what it took off, and the small highlights of a large picture.
+
+    Parameters
+    ----------
+    scene : Scene
+    wide : Lifted
+        What `lift_wide` gave for it.
+
+    Returns
+    -------
+    Lifted
         `light` is the scene's, bit by bit, where no highlight was found.
     """
-    height, width = scene.light.shape[:2]
-    longer = max(height, width)
-    step = 1 if longer <= SIDE else round(longer / USUAL)
-    growth = max(1.0, longer / step / USUAL)
-    radii = tuple(round(radius * growth) for radius in RADII[:2]) + RADII[2:]
+    step = _step(scene)
     if step == 1:
-        return _passes(scene, radii, CUTS)
+        return wide
+    if wide.spots:
+        taken = _copied(scene).light - wide.light
+        scene = Scene(_enlarged(scene.light, taken, step), scene.open, scene.white, scene.noise)
+    last = _passes(scene, RADII[-1:], CUTS[1:2])
+    evidence = wide.evidence * step**2 + last.evidence
+    score = (wide.evidence * step**2 * wide.score + last.evidence * last.score) / max(evidence, 1e-9)
+    return Lifted(last.light, evidence, wide.spots + last.spots, score)
+
+
+def _step(scene: Scene) -> int:
+    longer = max(scene.light.shape[:2])
+    return 1 if longer <= SIDE else round(longer / USUAL)
+
+
+def _copied(scene: Scene) -> Scene:
+    """The scene itself, or a small copy of a large one."""
+    step = _step(scene)
+    if step == 1:
+        return scene
+    height, width = scene.light.shape[:2]
     size = (max(1, width // step), max(1, height // step))
     light, opened = (
         np.asarray(cv2.resize(a, size, interpolation=cv2.INTER_AREA), np.float32) for a in (scene.light, scene.open)
     )
-    small = Scene(light, (opened > 0.99).astype(np.float32), scene.white, scene.noise / step)
-    first = _passes(small, radii, CUTS)
-    result = scene
-    if first.spots:
-        result = Scene(_enlarged(scene.light, light - first.light, step), scene.open, scene.white, scene.noise)
-    second = _passes(result, RADII[-1:], CUTS[1:2])
-    evidence = first.evidence * step**2 + second.evidence
-    score = (first.evidence * step**2 * first.score + second.evidence * second.score) / max(evidence, 1e-9)
-    return Lifted(second.light, evidence, first.spots + second.spots, score)
+    return Scene(light, (opened > 0.99).astype(np.float32), scene.white, scene.noise / step)
 
 
 def lift_below(scene: Scene, mask: Area) -> Lifted:

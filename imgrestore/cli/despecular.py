@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated
 
 import typer
 
 from .options import DamageMask, Details, Inputs, MethodName, MethodOption, Out, Overwrite, Recursive, Verbose
 from .run import Work, read_mask, read_triple, run
+
+
+class Transfer(str, Enum):
+    """How values are coded."""
+
+    auto = "auto"
+    srgb = "srgb"
+    linear = "linear"
 
 
 def command(
@@ -18,6 +27,9 @@ def command(
         str,
         typer.Option(metavar="R,G,B", help="Colour of the light, of which only the ratios count; white by default."),
     ] = "auto",
+    transfer: Annotated[
+        Transfer, typer.Option(help="How values are coded: as of a photograph, or linear in light; found by default.")
+    ] = Transfer.auto,
     mask: DamageMask = None,
     details: Details = None,
     recursive: Recursive = False,
@@ -36,7 +48,12 @@ def command(
 
         return Work(
             despecular,
-            {"method": method.value, "mask": read_mask(mask), "illuminant": read_triple(illuminant, "--illuminant")},
+            {
+                "method": method.value,
+                "mask": read_mask(mask),
+                "illuminant": read_triple(illuminant, "--illuminant"),
+                "transfer": transfer.value,
+            },
         )
 
     run("despecular", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)
