@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from skimage import data
 
 from imgrestore.classical import Peak, find_peaks, notch_filter, periodic_plus_smooth
+from imgrestore.classical.moire_bands import bands_of
 from imgrestore.classical.moire_screen import features, screen_of, tone_change
 from imgrestore.classical.moire_windows import Windows, excess, to_luma_chroma, to_rgb
 
@@ -159,3 +160,51 @@ def test_tone_change_is_smooth_bounded_and_constant_beyond_the_range():
     assert float(change.abs().max()) < 0.3
     assert float(change.diff(dim=-1).abs().max()) < 0.01
     assert torch.equal(change[..., 0], change[..., 10])
+
+
+def rings(shape, colours, strength):
+    """Rings whose period is about 10 pixels, as `colours`, in the upper left of the frame."""
+    y, x = np.indices(shape) / shape[0]
+    radius = np.hypot(y - 1.2, x + 0.3)
+    fades = np.exp(-4 * (y**2 + x**2))
+    wave = strength * fades * np.cos(90 * radius**2)
+    return (wave[..., None] * np.array(colours)).astype(np.float32)
+
+
+def bands_in(picture):
+    planes = to_luma_chroma(torch.from_numpy(picture).movedim(-1, 0))
+    windows = Windows(*planes.shape[1:])
+    return bands_of([windows.split(plane) for plane in planes], windows.taper)
+
+
+def test_rings_of_colour_are_found():
+    picture = data.rocket()[:384, -384:].astype(np.float32) / 255
+    assert bands_in(picture).strength == 0
+    assert bands_in(picture).keep == ()
+    found = bands_in(picture + rings(picture.shape[:2], (0.5, -0.5, 0.4), 0.08))
+    assert found.strength == 1
+    assert len(found.keep) == 3
+    assert all(float(gain.min()) >= 0 and float(gain.max()) <= 1 for gain in found.keep)
+
+
+@pytest.mark.parametrize("colours", [(1, 1, 1), (4, -4, 4)])
+def test_gray_waves_and_painted_stripes_are_no_bands_of_colour(colours):
+    picture = data.rocket()[:384, -384:].astype(np.float32) / 255
+    assert bands_in(picture + waves(picture.shape[:2], 0.06, 0.08)[..., None] * np.float32(colours)).strength == 0
+
+
+def test_small_and_gray_pictures_have_no_bands():
+    picture = 0.5 + rings((100, 300), (0.5, -0.5, 0.4), 0.08)
+    assert bands_in(picture).strength == 0
+    windows = Windows(300, 300)
+    gray = torch.from_numpy(0.5 + rings((300, 300), (1, 1, 1), 0.08)[..., 0])
+    assert bands_of([windows.split(gray)], windows.taper).strength == 0
+
+
+def test_unusual_tones_are_kept(chelsea):
+    """The change of tones is known for pictures like those of screens; it fades where a picture is like none."""
+    usual = torch.from_numpy(chelsea).movedim(-1, 0)
+    dark = 0.02 * usual
+    dark[:, :3] = 1.0
+    assert float(tone_change(usual).abs().mean()) > 0.003
+    assert float(tone_change(dark).abs().mean()) < 0.1 * float(tone_change(usual).abs().mean())

@@ -89,3 +89,17 @@ def test_a_photographed_screen_gets_its_tones_back():
     assert psnr(result.image, clean.movedim(0, -1).numpy()) > psnr(observed, clean.movedim(0, -1).numpy())
     assert result.layers["moire"].any()
     assert np.abs(result.recompose() - observed).max() < 1e-5
+
+
+def test_rings_of_colour_go_and_the_rest_stays():
+    """What a screen leaves in a photograph that was made smaller: bands that bend, in a part of the frame."""
+    clean = data.rocket()[:384, -384:].astype(np.float32) / 255
+    y, x = np.indices(clean.shape[:2]) / 384
+    wave = 0.05 * np.exp(-6 * (y**2 + x**2)) * np.cos(90 * ((y - 1.2) ** 2 + (x + 0.3) ** 2))
+    observed = clean + (wave[..., None] * np.array((1.0, -1.0, 0.8))).astype(np.float32)
+    result = demoire(observed, details=True)
+    assert result.notes[0].startswith("bands of colour")
+    assert psnr(result.image, clean) > psnr(observed, clean) + 4
+    assert not result.layers["tone"].any()
+    assert np.abs(result.image - observed)[300:, 300:].max() < 1e-5
+    assert np.abs(result.recompose() - observed).max() < 1e-5

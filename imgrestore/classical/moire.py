@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from imgrestore.classical.estimate import Estimate
+from imgrestore.classical.moire_bands import bands_of
 from imgrestore.classical.moire_peaks import Peak, find_peaks, notch_filter, notched, peaks_of, periodic_plus_smooth
 from imgrestore.classical.moire_screen import screen_gain, screen_of, tone_change
 from imgrestore.classical.moire_windows import Windows, excess, to_luma_chroma, to_rgb
@@ -83,6 +84,9 @@ def estimate(picture: Tensor, mask: Tensor | None, good: Tensor) -> Estimate:
     bent = [_ramp(share, *GOES_ON) for share in shares]
     if max(bent) > 0:
         notes.append(f"a pattern that bends goes on between {max(shares):.0%} of neighbouring windows")
+    bands = bands_of([look.spectra for look in looks], looks[0].windows.taper)
+    if bands.strength > 0:
+        notes.append(f"bands of colour that go on between {bands.share:.1%} of neighbouring windows")
     screen = screen_of(picture)
     if not notes and screen.strength == 0:
         return Estimate(
@@ -90,12 +94,14 @@ def estimate(picture: Tensor, mask: Tensor | None, good: Tensor) -> Estimate:
         )
     parts = []
     for i, (plane, look) in enumerate(zip(clean, looks, strict=True)):
-        if bent[i] > 0 or screen.strength > 0:
+        if bent[i] > 0 or bands.strength > 0 or screen.strength > 0:
             keep = 1 - bent[i] * (1 - look.keep(*START[min(i, 1)]))
             if screen.strength > 0:
                 alike = look.keep(*SCREEN_START[min(i, 1)])
                 gain = screen_gain(look.radius_steps, screen.softness, i)
                 keep = keep * (1 - screen.strength * (1 - alike * look.wiener(gain, alike)))
+            if bands.strength > 0:
+                keep = torch.minimum(keep, bands.keep[i])
             plane = plane - look.lost(keep)
         parts.append(plane)
     clean = torch.stack(parts)
@@ -107,7 +113,7 @@ def estimate(picture: Tensor, mask: Tensor | None, good: Tensor) -> Estimate:
     scene = picture - pattern - tone
     found = _seen(pattern)
     layers = {"scene": scene, "moire": pattern, "tone": tone}
-    sure = max(*bent, screen.strength, 1.0 if peaks else 0.0)
+    sure = max(*bent, bands.strength, screen.strength, 1.0 if peaks else 0.0)
     return Estimate(scene, layers, found, tuple(notes), sure)
 
 

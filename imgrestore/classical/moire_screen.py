@@ -31,6 +31,8 @@ THUMBNAIL = 88
 LUMA = (0.299, 0.587, 0.114)
 LEVELS = (0.02, 0.15, 0.5, 0.85, 0.98)
 WHITE = 0.97
+# Tones more unusual than so many times the average photograph's are changed less, by this power.
+KNOWN, UNKNOWN_POWER = 1.15, 8
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,9 @@ def tone_change(picture: Tensor) -> Tensor:
 
     Each channel gets ``(a x + b) + c l + d x^2 + e l^2`` with its value x and the luma l of the pixel, where a and b
     are linear in what tells how the camera metered the screen: luma at 2, 15, 50, 85 and 98 % and its contrast; the
-    mean and both ends (2 and 98 %) of the channel; and how much is white. The numbers are drawn back to 0.8 of their
-    regression, since a wrong change of tones is worse than none.
+    mean and both ends (2 and 98 %) of the channel; and how much is white. The numbers are drawn back to 0.85 of their
+    regression, and the change to nothing where all this is unlike the pictures that the regression has seen, since a
+    wrong change of tones is worse than none.
 
     Parameters
     ----------
@@ -163,9 +166,16 @@ def tone_change(picture: Tensor) -> Tensor:
     luma = (held * weights).sum(0)
     shared = numbers.TONE_LUMA * luma + numbers.TONE_LUMA_SQUARE * luma.square()
     change = torch.empty_like(picture)
+    known = np.array([[*levels, float(small[c].mean()), *ends[:, c].tolist(), white] for c in range(3)])
+    told = (known - numbers.TONE_TYPICAL) / numbers.TONE_WIDTH
+    slopes, offsets = (numbers.TONE[0] + told @ numbers.TONE[1:]).T.tolist()
     for c, x in enumerate(held):
-        values = np.array([*levels, float(small[c].mean()), *ends[:, c].tolist(), white])
-        told = (values - numbers.TONE_TYPICAL) / numbers.TONE_WIDTH
-        slope, offset = numbers.TONE[0] + told @ numbers.TONE[1:]
-        change[c] = (float(slope) + numbers.TONE_SQUARE * x) * x + float(offset) + shared
-    return change
+        change[c] = (slopes[c] + numbers.TONE_SQUARE * x) * x + offsets[c] + shared
+    return change * _trust(told)
+
+
+def _trust(told: np.ndarray) -> float:
+    """1 for a picture of usual tones, falling to 0 as its three channels are unlike those of any photograph seen."""
+    apart = (told - numbers.TONE_MEAN) @ numbers.TONE_WHITE.T
+    unusual = float(np.sqrt(np.square(apart).sum(1).mean()))
+    return (KNOWN / max(unusual, KNOWN)) ** UNKNOWN_POWER

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Windows", "excess", "to_luma_chroma", "to_rgb"]
+__all__ = ["Windows", "excess", "to_luma_chroma", "to_rgb", "with_neighbours"]
 
 # An orthonormal change of colours: luma, red against blue, green against both.
 _ROWS = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 2.0, -1.0]])
@@ -144,7 +144,7 @@ def excess(spectra: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     """
     log = torch.log(spectra.abs().square() + floor)
     rows, columns, n, half = log.shape
-    near = _with_neighbours(_with_neighbours(log, 0), 1)
+    near = with_neighbours(with_neighbours(log, 0), 1)
     radius = torch.hypot(torch.fft.fftfreq(n)[:, None] * n, torch.arange(half)[None].float()).round().long()
     count = int(radius.max()) + 1
     # Mirrored windows at the rim hold nothing of the finest waves.
@@ -166,7 +166,7 @@ def excess(spectra: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     return flat - around, around + tilt
 
 
-def _with_neighbours(values: Tensor, dim: int) -> Tensor:
+def with_neighbours(values: Tensor, dim: int) -> Tensor:
     """The mean of each with the one before and the one after; the ends stand twice."""
     count = values.shape[dim]
     if count < 2:

@@ -25,10 +25,10 @@ def demoire(
 ) -> Any:
     """Take moiré, scan lines and half-tone screens off a picture.
 
-    Waves that repeat over the whole frame are taken out of its spectrum, patterns that bend window by window. The
-    photograph of a screen is recognised by its statistics; its luma is freed of the screen's grid, and
-    its tones and colours are brought nearer to those of the screen. Where nothing of that is found, the picture comes
-    back as it was.
+    Waves that repeat over the whole frame are taken out of its spectrum, patterns that bend, and
+    bands and rings of colour, window by window. The photograph of a screen is recognised by its statistics; it is freed
+    of the screen's grid, and its tones and colours are brought nearer to those of the screen. Where nothing of that is
+    found, the picture comes back as it was.
 
     Parameters
     ----------
