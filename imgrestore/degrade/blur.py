@@ -17,21 +17,6 @@ from numpy.typing import NDArray
 from scipy.fft import next_fast_len
 from scipy.ndimage import gaussian_filter, shift
 
-__all__ = [
-    "BlurParams",
-    "adjoint",
-    "apply",
-    "centred",
-    "convolve_valid",
-    "disk_psf",
-    "expose",
-    "gaussian_psf",
-    "otf",
-    "perturb_psf",
-    "sample",
-    "sample_psf",
-]
-
 Kernel = NDArray[np.float32]
 Kind = Literal["shake", "gaussian", "disk", "motion", "mixture"]
 
