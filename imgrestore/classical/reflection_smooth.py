@@ -47,9 +47,10 @@ def separate_smooth(
 
     Returns
     -------
-    sparse, smooth : array
-        Layout of `image` without alpha, in its range; floating point, as the layers' sum would be spoilt by rounding.
-        Where the picture is not negative both are between 0 and it; where it is, the smooth layer is 0.
+    tuple of two arrays
+        The sparse layer and the smooth one, in the layout of `image` without alpha, in its range; floating point, as
+        the layers' sum would be spoilt by rounding. Where the picture is not negative both are between 0 and it; where
+        it is, the smooth layer is 0.
 
     Raises
     ------
