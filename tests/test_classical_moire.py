@@ -9,6 +9,7 @@ from skimage import data
 
 from imgrestore.classical import Peak, find_peaks, notch_filter, periodic_plus_smooth
 from imgrestore.classical.moire_bands import bands_of
+from imgrestore.classical.moire_peaks import notched
 from imgrestore.classical.moire_screen import features, screen_of, tone_change
 from imgrestore.classical.moire_windows import Windows, excess, to_luma_chroma, to_rgb
 
@@ -94,6 +95,41 @@ def test_notches_take_the_wave_and_leave_the_rest(chelsea):
 def test_notches_at_the_centre_keep_the_mean():
     picture = np.random.default_rng(0).random((40, 50))
     assert notch_filter(picture, [Peak(0.0, 0.0, width=0.05)]).mean() == pytest.approx(picture.mean(), abs=1e-6)
+
+
+def test_the_whole_spectrum_of_a_notch_is_the_gaussian_of_the_peak():
+    size, row, column, width, depth = (48, 33), 0.49, -0.2, 0.03, 0.8
+    impulse = torch.zeros(1, *size, dtype=torch.float64)
+    impulse[0, 0, 0] = 1.0
+    rows, columns = np.fft.fftfreq(size[0])[:, None], np.fft.fftfreq(size[1])
+    keep = np.ones(size)
+    for sign in (1, -1):
+        down, right = rows - sign * row, columns - sign * column
+        apart = (down - np.round(down)) ** 2 + (right - np.round(right)) ** 2
+        keep *= 1 - depth * np.exp(-apart / (2 * width**2))
+    keep[0, 0] = 1
+    # The smooth part of an impulse at the frame goes by the filter.
+    periodic, smooth = periodic_plus_smooth(impulse)
+    expected = np.fft.ifft2(np.fft.fft2(periodic[0].numpy()) * keep).real + smooth[0].numpy()
+    found = notched(impulse, [Peak(row, column, width, depth)])
+    np.testing.assert_allclose(found[0].numpy(), expected, atol=1e-7)
+
+
+def test_a_wave_in_half_of_the_frame_is_seen_in_half_of_it():
+    rng = np.random.default_rng(2)
+    picture = 0.5 + 0.01 * rng.standard_normal((200, 222))
+    wave = waves(picture.shape, 0.2, 0.11)
+    whole = find_peaks(picture + wave)[0]
+    wave[100:] = 0
+    half = find_peaks(picture + wave, threshold=3.5)[0]
+    assert whole.uniformity == 1.0
+    assert half.uniformity == pytest.approx(0.5, abs=0.1)
+
+
+def test_peaks_beyond_the_spectrum_are_refused():
+    for bad in ({"row": 0.7}, {"column": float("nan")}, {"width": 0.0}, {"depth": 1.5}):
+        with pytest.raises(ValueError, match=f"{next(iter(bad))} is"):
+            Peak(**{"row": 0.1, "column": 0.2, **bad})
 
 
 def test_bad_peaks_and_pictures_are_refused(chelsea):

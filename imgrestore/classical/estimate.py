@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 
-__all__ = ["Estimate"]
+__all__ = ["Estimate", "layers_without"]
 
 
 @dataclass(frozen=True)
@@ -33,3 +33,27 @@ class Estimate:
     mask: torch.Tensor | None = None
     notes: tuple[str, ...] = field(default=())
     confidence: float = 1.0
+
+
+def layers_without(
+    result: str, zeros: tuple[str, ...] = (), ones: tuple[str, ...] = ()
+) -> Callable[[torch.Tensor], dict[str, torch.Tensor]]:
+    """What makes the layers of a picture (C, H, W) without damage.
+
+    Parameters
+    ----------
+    result : str
+        The layer that is the picture.
+    zeros, ones : tuple of str
+        The layers of a damage that adds, and of one that multiplies.
+
+    Returns
+    -------
+    callable
+    """
+
+    def untouched(picture: torch.Tensor) -> dict[str, torch.Tensor]:
+        nothing = dict.fromkeys(zeros, torch.zeros_like(picture))
+        return {result: picture, **nothing, **dict.fromkeys(ones, torch.ones_like(picture))}
+
+    return untouched

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from imgrestore.classical.estimate import Estimate
+from imgrestore.classical.estimate import Estimate, layers_without
 from imgrestore.classical.moire_bands import bands_of
 from imgrestore.classical.moire_peaks import Peak, find_peaks, notch_filter, notched, peaks_of, periodic_plus_smooth
 from imgrestore.classical.moire_screen import screen_gain, screen_of, tone_change
@@ -40,20 +40,7 @@ FOLLOWS = 0.6
 SEEN, SEEN_OVER = 0.006, 15
 FEATHER = 6
 
-
-def untouched(picture: Tensor) -> dict[str, Tensor]:
-    """The layers of a picture without moiré.
-
-    Parameters
-    ----------
-    picture : Tensor, shape (C, H, W)
-
-    Returns
-    -------
-    dict of str to Tensor
-    """
-    nothing = torch.zeros_like(picture)
-    return {"scene": picture, "moire": nothing, "tone": nothing}
+untouched = layers_without("scene", zeros=("moire", "tone"))
 
 
 def estimate(picture: Tensor, mask: Tensor | None, good: Tensor) -> Estimate:

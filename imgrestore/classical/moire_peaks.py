@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,8 @@ PRESENT = 0.35
 # Wider than the peak, so that its flanks go too.
 WIDER = 2.5
 NARROWEST = 1.5
+# What a gain of 1 less so much cannot tell from 1.
+NOTHING = 1e-8
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ class Peak:
         1.73, so that a gray wave in a picture in colours has 1.73 times its amplitude there.
     uniformity : float
         In what part of the frame it is seen, from 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        Where `row`, `column`, `width` or `depth` is not as described.
     """
 
     row: float
@@ -64,6 +72,15 @@ class Peak:
     significance: float = math.inf
     amplitude: float = 0.0
     uniformity: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("row", "column"):
+            if not -0.5 <= getattr(self, name) <= 0.5:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected cycles per pixel from -0.5 to 0.5")
+        if not 0 < self.width < math.inf:
+            raise ValueError(f"width is {self.width!r}; expected cycles per pixel above 0")
+        if not 0 <= self.depth <= 1:
+            raise ValueError(f"depth is {self.depth!r}; expected a number from 0 to 1")
 
 
 def periodic_plus_smooth(plane: Tensor) -> tuple[Tensor, Tensor]:
@@ -234,7 +251,7 @@ def _peaks_of_plane(plane: Tensor, index: int, threshold: float) -> list[Peak]:
     log = log - (sums / torch.bincount(ring.flatten(), minlength=count).clamp_min(1))[ring]
     centre, spread = _surroundings(log)
     z = (log - centre) / spread
-    top = F.max_pool2d(z[None, None], 7, 1, 3)[0, 0]
+    top = torch.from_numpy(cv2.dilate(z.numpy(), np.ones((7, 7), np.uint8)))
     candidates = torch.nonzero((z >= threshold) & (z == top) & (radius >= LOWEST))
     strongest = amplitude[candidates[:, 0], candidates[:, 1]].argsort(descending=True)[:MOST_PEAKS]
     found: list[Peak] = []
@@ -244,30 +261,25 @@ def _peaks_of_plane(plane: Tensor, index: int, threshold: float) -> list[Peak]:
         near_by = 3 / min(height, width)
         if column in (0, 0.5) and any(math.hypot(row + p.row, column - p.column) < near_by for p in found):
             continue
-        near = amplitude[max(0, r - 3) : r + 4, max(0, c - 3) : c + 4]
+        power, deviation = _spread(amplitude, r, c)
         level = math.exp(0.5 * float(log[r, c] - centre[r, c]))
-        power = near.square()
-        y, x = torch.meshgrid(
-            torch.arange(near.shape[0]) - min(r, 3), torch.arange(near.shape[1]) - min(c, 3), indexing="ij"
-        )
-        strong = torch.where(power > 0.05 * power.max(), power, 0.0)
-        variance = float((strong * (y**2 + x**2)).sum() / strong.sum()) / 2
-        total = float(power.sum().sqrt())
-        uniform = _uniformity(plane, row, column, total)
-        spread_bins = max(NARROWEST, WIDER * math.sqrt(variance))
-        found.append(
-            Peak(
-                row,
-                column,
-                spread_bins / min(height, width),
-                1 - 1 / level,
-                index,
-                float(z[r, c]),
-                total,
-                uniform,
-            )
-        )
-    return found
+        bell = max(NARROWEST, WIDER * deviation) / min(height, width)
+        found.append(Peak(row, column, bell, 1 - 1 / level, index, float(z[r, c]), math.sqrt(power)))
+    if not found:
+        return []
+    seen = _uniformity(
+        plane, torch.tensor([(p.row, p.column) for p in found]), torch.tensor([p.amplitude for p in found])
+    )
+    return [replace(peak, uniformity=part) for peak, part in zip(found, seen.tolist(), strict=True)]
+
+
+def _spread(amplitude: Tensor, r: int, c: int) -> tuple[float, float]:
+    """The power of a peak and its standard deviation in steps of the spectrum."""
+    top, left = max(0, r - 3), max(0, c - 3)
+    power = amplitude[top : r + 4, left : c + 4].square()
+    y, x = (torch.arange(size)[:, None] - at for size, at in zip(power.shape, (r - top, c - left), strict=True))
+    strong = torch.where(power > 0.05 * power.max(), power, 0.0)
+    return float(power.sum()), math.sqrt(float((strong * (y**2 + x.T**2)).sum() / strong.sum()) / 2)
 
 
 def _surroundings(log: Tensor) -> tuple[Tensor, Tensor]:
@@ -282,26 +294,23 @@ def _surroundings(log: Tensor) -> tuple[Tensor, Tensor]:
     return both[0], both[1]
 
 
-def _uniformity(plane: Tensor, row: float, column: float, amplitude: float) -> float:
-    """In what part of the frame the wave is seen."""
-    height, width = plane.shape
-    down = torch.polar(torch.ones(height), -2 * math.pi * row * torch.arange(height))
-    right = torch.polar(torch.ones(width), -2 * math.pi * column * torch.arange(width))
-    tops = np.linspace(0, height, PARTS + 1).astype(int)
-    lefts = np.linspace(0, width, PARTS + 1).astype(int)
-    seen = 0
-    for i in range(PARTS):
-        for j in range(PARTS):
-            y, x = slice(tops[i], tops[i + 1]), slice(lefts[j], lefts[j + 1])
-            part = plane[y, x]
-            taper = (
-                torch.hann_window(len(part) + 2, periodic=False)[1:-1, None]
-                * torch.hann_window(part.shape[1] + 2, periodic=False)[1:-1]
-            )
-            wave = ((part - part.mean()) * taper).to(torch.complex64)
-            value = 2 * (down[y] @ wave @ right[x]).abs() / taper.sum()
-            seen += int(value > PRESENT * amplitude)
-    return seen / PARTS**2
+def _uniformity(plane: Tensor, waves: Tensor, amplitude: Tensor) -> Tensor:
+    """In what part of the frame each wave is seen; waves are pairs of frequencies along rows and columns."""
+    height, width = (length // PARTS for length in plane.shape)
+    parts = plane[: PARTS * height, : PARTS * width].unfold(0, height, height).unfold(1, width, width)
+    taper = _hann(height)[:, None] * _hann(width)
+    parts = (parts - parts.mean((-2, -1), keepdim=True)) * taper
+    down, right = (
+        torch.arange(length) * (-2 * math.pi * waves[:, i : i + 1]) for i, length in enumerate((height, width))
+    )
+    along = parts.reshape(-1, width) @ torch.cat([right.cos(), right.sin()]).T
+    along = torch.complex(*along.reshape(PARTS**2, height, 2, -1).unbind(2))
+    value = 2 * torch.einsum("hk,phk->pk", torch.polar(torch.ones_like(down), down).T, along).abs() / taper.sum()
+    return (value > PRESENT * amplitude).float().mean(0)
+
+
+def _hann(length: int) -> Tensor:
+    return torch.hann_window(length + 2, periodic=False)[1:-1]
 
 
 def notched(planes: Tensor, peaks: Sequence[Peak]) -> Tensor:
@@ -324,19 +333,21 @@ def notched(planes: Tensor, peaks: Sequence[Peak]) -> Tensor:
         if not own:
             out.append(plane)
             continue
-        rows, columns = torch.fft.fftfreq(height)[:, None].to(plane), torch.fft.rfftfreq(width)[None].to(plane)
+        rows, columns = torch.fft.fftfreq(height).to(plane), torch.fft.rfftfreq(width).to(plane)
         keep = torch.ones(height, width // 2 + 1).to(plane)
         for peak in own:
             for sign in (1, -1):
-                dy = _around(rows - sign * peak.row)
-                dx = _around(columns - sign * peak.column)
-                keep = keep * (1 - peak.depth * torch.exp(-(dy**2 + dx**2) / (2 * peak.width**2)))
+                y, down = _bell(rows - sign * peak.row, peak.width)
+                x, right = _bell(columns - sign * peak.column, peak.width)
+                keep[y[:, None], x] *= 1 - peak.depth * down[:, None] * right
         keep[0, 0] = 1
         periodic, smooth = periodic_plus_smooth(plane)
         out.append(torch.fft.irfft2(torch.fft.rfft2(periodic) * keep, s=(height, width)) + smooth)
     return torch.stack(out)
 
 
-def _around(frequency: Tensor) -> Tensor:
-    """Frequencies that differ by whole cycles per pixel are one."""
-    return frequency - frequency.round()
+def _bell(frequency: Tensor, width: float) -> tuple[Tensor, Tensor]:
+    """Where a Gaussian is more than nothing, and its values there; whole cycles per pixel more or less are the same."""
+    value = torch.exp(-((frequency - frequency.round()) ** 2) / (2 * width**2))
+    where = torch.nonzero(value > NOTHING)[:, 0]
+    return where, value[where]

@@ -9,7 +9,7 @@ import torch
 from scipy.fft import dctn, idctn
 from torch import Tensor
 
-from imgrestore.classical.estimate import Estimate
+from imgrestore.classical.estimate import Estimate, layers_without
 from imgrestore.classical.reflection_ghost import Ghost, find_ghost, measured, solve_ghost
 from imgrestore.classical.reflection_pair import Split, polarized_light, unflashed_light
 from imgrestore.classical.reflection_veil import find_veil
@@ -31,19 +31,7 @@ SEEN = 0.02
 UNSEEN = 0.6
 ASK_FOR_MORE = "a faint or partial reflection is not found in one picture: a mask, flash or polarized tells more"
 
-
-def untouched(picture: Tensor) -> dict[str, Tensor]:
-    """Layers of a picture without reflection.
-
-    Parameters
-    ----------
-    picture : Tensor, shape (C, H, W)
-
-    Returns
-    -------
-    dict of str to Tensor
-    """
-    return {"transmission": picture, "reflection": torch.zeros_like(picture)}
+untouched = layers_without("transmission", zeros=("reflection",))
 
 
 def estimate_reflection(picture: Tensor, mask: Tensor | None, good: Tensor) -> Estimate:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imgrestore.classical.estimate import Estimate
+from imgrestore.classical.estimate import Estimate, layers_without
 from imgrestore.classical.rust_clues import LEAKY, disk
 from imgrestore.classical.rust_colour import Area, Field, log_light, ratios, white_of
 from imgrestore.classical.rust_density import dye_density, slopes
@@ -42,6 +42,8 @@ MOST_FILLED = 0.4
 # Part of a mask in which stains have to be found for them to be its stains.
 COVERED = 0.25
 MASKED = "inside the mask given"
+
+untouched = layers_without("scene", zeros=("density", "opaque"))
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def separate_stains(
         seen = None
     if parts is None:
         area = None if seen is None else torch.from_numpy(seen)[None]
-        return Estimate(picture, _layers(picture), area, notes, belief)
+        return Estimate(picture, untouched(picture), area, notes, belief)
     return _compose(picture, parts, white, notes, belief)
 
 
@@ -124,25 +126,6 @@ def forward(image: Any, layers: Mapping[str, Any]) -> Any:
     density = layers["density"]
     through = torch.exp(-density) if isinstance(density, Tensor) else np.exp(-density)
     return layers["scene"] * through + layers["opaque"]
-
-
-def untouched(picture: Tensor) -> dict[str, Tensor]:
-    """The layers of a picture without stains.
-
-    Parameters
-    ----------
-    picture : Tensor, shape (C, H, W)
-
-    Returns
-    -------
-    dict of str to Tensor
-    """
-    return _layers(picture)
-
-
-def _layers(picture: Tensor) -> dict[str, Tensor]:
-    nothing = torch.zeros_like(picture)
-    return {"scene": picture, "density": nothing, "opaque": nothing}
 
 
 def _compose(picture: Tensor, parts: _Parts, white: float, notes: tuple[str, ...], belief: float) -> Estimate:

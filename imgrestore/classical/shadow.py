@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imgrestore.classical.estimate import Estimate
+from imgrestore.classical.estimate import Estimate, layers_without
 from imgrestore.classical.shadow_cast import find_cast, mend_cast
 from imgrestore.classical.shadow_document import Paper, find_paper, paper_gain
 from imgrestore.classical.shadow_light import Light, split_gain
@@ -27,6 +27,8 @@ DOUBTFUL = 0.3
 SHADE = 0.06
 # A shadow this deep, on a logarithmic scale, is surely one where its outline agrees.
 DEEP = 0.2
+
+untouched = layers_without("scene", ones=("gain",))
 
 
 def estimate_shadow(
@@ -95,11 +97,6 @@ def shadow_mask(image: Any) -> NDArray[np.bool_]:
     if len(planes.data) != 1 or planes.data.shape[1] not in (1, 3):
         raise ValueError(f"image has shape {tuple(image.shape)}; expected one gray or RGB picture")
     return find_cast(Light(planes.data[0].detach().cpu(), planes.good[0].all(0, keepdim=True).cpu())).shaded
-
-
-def untouched(picture: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The layers of a picture without shadow: itself, and a gain of 1."""
-    return {"scene": picture, "gain": torch.ones_like(picture)}
 
 
 def _nothing(picture: torch.Tensor, notes: tuple[str, ...], mask: Array | None = None, sure: float = 1.0) -> Estimate:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imgrestore.classical.estimate import Estimate
+from imgrestore.classical.estimate import Estimate, layers_without
 from imgrestore.classical.noise import estimate_noise
 from imgrestore.classical.specular_fill import Area, Image, membrane
 from imgrestore.classical.specular_lift import Lifted, lift_below, lift_small, lift_wide
@@ -33,6 +33,8 @@ DARK = 0.03
 SEEN = 0.5 / 255
 # Less light than this many pixels of white is no finding.
 LEAST_EVIDENCE = 0.5
+
+untouched = layers_without("diffuse", zeros=("specular",))
 
 
 def separate_highlights(
@@ -126,21 +128,6 @@ def lamp_colour(illuminant: Any) -> tuple[float, float, float] | None:
         raise wrong
     red, green, blue = (float(v) for v in values / values.mean())
     return red, green, blue
-
-
-def untouched(picture: Tensor) -> dict[str, Tensor]:
-    """Layers of a picture without highlights.
-
-    Parameters
-    ----------
-    picture : Tensor, shape (C, H, W)
-
-    Returns
-    -------
-    dict of str to Tensor
-        "diffuse" and "specular".
-    """
-    return {"diffuse": picture, "specular": torch.zeros_like(picture)}
 
 
 def estimate_highlights(
