@@ -62,6 +62,10 @@ class Case:
     steps: int = 1
     work: Work | None = None
 
+    def __post_init__(self) -> None:
+        if not all(side.isdecimal() for side in self.size.split(" × ")):
+            raise ValueError(f"size is {self.size!r}; expected that of size_name")
+
     def ours(self) -> Case:
         """The same without peers and without the check: for a second instruction set."""
         calls = {name: call for name, call in self.calls.items() if name.startswith(OURS)}

@@ -1,5 +1,7 @@
 """`imgrestore.derust` beside what people can put together: a threshold of colour, and what it marks inpainted."""
 
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -12,11 +14,11 @@ from imgrestore.degrade import rust
 from imgrestore.tasks.derust import derust
 
 
-def page(shape, kind):
+def page(shape):
     """A page of the asked size under one stain of tea, float32."""
     paper = cv2.resize(data.page(), (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC) / 255
     scene = torch.from_numpy(paper).float().expand(3, -1, -1)
-    stain = rust.Stain(kind, rust.DIRECTIONS["tea"], density=0.7, size=0.2, seed=3)
+    stain = rust.Stain("splash", rust.DIRECTIONS["tea"], density=0.7, size=0.2, seed=3)
     return np.ascontiguousarray(rust.apply(scene, rust.RustParams((stain,))).numpy().transpose(1, 2, 0))
 
 
@@ -32,8 +34,8 @@ def with_opencv(image):
     return cv2.inpaint((image.clip(0, 1) * 255).astype(np.uint8), mask, 3, cv2.INPAINT_TELEA)
 
 
-def case(shape, kind="splash"):
-    image = page(shape, kind)
+def case(shape):
+    image = page(shape)
     peers = {
         "threshold + cv2.inpaint": lambda: with_opencv(image),
         "threshold + inpaint_biharmonic": lambda: inpaint_biharmonic(image, threshold(image), channel_axis=-1),
@@ -41,7 +43,7 @@ def case(shape, kind="splash"):
     if max(shape) > 256:
         # It solves one dense system for each region: minutes, and gigabytes.
         del peers["threshold + inpaint_biharmonic"]
-    return Case("derust", f"{kind} {size_name(shape)}", shape[0] * shape[1] * 3, {OURS: lambda: derust(image), **peers})
+    return Case("derust", size_name(shape), math.prod(shape), {OURS: lambda: derust(image), **peers})
 
 
 @pytest.mark.shapes((256, 256, 3), (512, 512, 3), (1024, 1024, 3), quick=(64, 64, 3))

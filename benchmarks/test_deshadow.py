@@ -1,15 +1,21 @@
-"""`imgrestore.deshadow` beside the recipes that documents are evened with."""
+"""`imgrestore.deshadow` beside the recipes that documents are evened with, and those for photographs."""
 
 import math
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from skimage import data
+from skimage.exposure import equalize_adapthist
 from skimage.restoration import rolling_ball
 
 from benchmarks.common import OURS, Case, size_name
-from benchmarks.peers import picture
 from imgrestore import deshadow
+from imgrestore.degrade import shadow
+
+SCALES = (15, 80, 250)
+EVENS = "evens the light of any picture, and does not look for a shadow"
 
 
 def page(shape):
@@ -48,10 +54,34 @@ def document(shape):
     )
 
 
+def ground(shape):
+    """Gravel under one cast shadow, which is found and lifted, float32 RGB."""
+    stones = np.pad(data.gravel() / 255, [(0, side) for side in shape[:2]], mode="symmetric")[: shape[0], : shape[1]]
+    scene = torch.from_numpy(stones[None] * np.array([0.9, 0.8, 0.7])[:, None, None]).float()
+    params = shadow.sample(scene.shape, np.random.default_rng(0), "cast")
+    return np.ascontiguousarray(shadow.apply(scene, params).numpy().transpose(1, 2, 0))
+
+
+def retinex(image):
+    """Jobson's multi-scale retinex with OpenCV's Gaussian filter, stretched to its own ends."""
+    log = np.log(image + 1e-3)
+    found = np.mean([log - np.log(cv2.GaussianBlur(image, (0, 0), scale) + 1e-3) for scale in SCALES], axis=0)
+    low, high = np.percentile(found, (1, 99))
+    return (found - low) / (high - low)
+
+
 def photograph(shape):
-    image = picture(shape)
+    image = ground(shape)
+    peers = {
+        "OpenCV, multi-scale retinex": lambda: retinex(image),
+        "scikit-image CLAHE": lambda: equalize_adapthist(image),
+    }
     return Case(
-        "deshadow, photograph", size_name(shape), math.prod(shape), {OURS: lambda: deshadow(image, kind="cast")}
+        "deshadow, photograph",
+        size_name(shape),
+        math.prod(shape),
+        {OURS: lambda: deshadow(image), **peers},
+        differs=dict.fromkeys(peers, EVENS),
     )
 
 

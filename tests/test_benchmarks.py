@@ -94,6 +94,11 @@ def test_what_cannot_be_compared_is_refused(wrong):
         compare(case(calls={**case().calls, "peer": lambda: wrong}, reference=OURS), run_rounds, quick=True)
 
 
+def test_sizes_are_numbers():
+    with pytest.raises(ValueError, match="size is 'large'"):
+        case(size="large")
+
+
 def test_the_rim_can_be_left_out():
     wanted, other = np.zeros((6, 7)), np.zeros((6, 7))
     other[0] = other[:, -1] = 1
