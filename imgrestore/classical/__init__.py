@@ -6,6 +6,9 @@ from imgrestore.classical.reflection import suppress_reflection
 from imgrestore.classical.reflection_smooth import separate_smooth
 from imgrestore.classical.shadow import shadow_mask
 from imgrestore.classical.specular import separate_highlights
+from imgrestore.classical.specular_bilateral import separate_by_bilateral
+from imgrestore.classical.specular_dichromatic import specular_free
+from imgrestore.classical.specular_ratio import separate_by_ratio
 
 __all__ = [
     "Peak",
@@ -15,9 +18,12 @@ __all__ = [
     "notch_filter",
     "periodic_plus_smooth",
     "richardson_lucy",
+    "separate_by_bilateral",
+    "separate_by_ratio",
     "separate_highlights",
     "separate_smooth",
     "shadow_mask",
+    "specular_free",
     "suppress_reflection",
     "total_variation",
     "wiener",
