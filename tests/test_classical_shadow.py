@@ -1,16 +1,18 @@
 """The parts that find a shadow and measure its light."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from scipy.special import ndtr
 from set_shadow import page
 
-from imgrestore.classical import shadow_mask
+from imgrestore.classical import shadow_mask, shadow_matte
 from imgrestore.classical.shadow_cast import mend_cast, relabelled
 from imgrestore.classical.shadow_document import find_paper, paper_gain
 from imgrestore.classical.shadow_edge import edge_gain, fit_edge, signed_distance
-from imgrestore.classical.shadow_light import Light, coded_array, split_gain
+from imgrestore.classical.shadow_light import Light, calm_colours, coded_array, split_gain
+from imgrestore.classical.shadow_matting import measure_outline
 from imgrestore.classical.shadow_regions import invariant_angle, region_features, regions
 
 
@@ -112,6 +114,71 @@ def test_a_mask_that_is_brighter_than_its_surroundings_is_not_lifted():
     mask[20:100, 50:120] = True
     found = mend_cast(light_of(linear * np.where(mask, 1.0, 0.5)), mask, exact=True)
     assert found is None or float(found[0].min()) > 0.9
+
+
+def test_the_matte_is_one_inside_and_nought_outside():
+    mask = np.zeros((120, 160), bool)
+    mask[20:100, 50:120] = True
+    shaded = ground(spread=0.05) * np.where(mask, 0.4, 1.0)
+    image = np.moveaxis(coded_array(shaded.astype(np.float32)), 0, -1)
+    matte = shadow_matte(image, mask)
+    assert matte.dtype == np.float32
+    assert matte[26:94, 56:114].min() > 0.85
+    assert matte[26:94, 56:114].mean() > 0.98
+    assert (matte[:8] == 0).all()
+    assert (matte[:, 134:] == 0).all()
+    assert (shadow_matte(image, np.zeros_like(mask)) == 0).all()
+    with pytest.raises(TypeError, match="expected bool"):
+        shadow_matte(image, mask.astype(float))
+    with pytest.raises(ValueError, match="mask has shape"):
+        shadow_matte(image, mask[:50])
+
+
+def test_places_that_are_lit_inside_a_shadow_are_not_overexposed():
+    """Flecks of sun and a slot inside the mask: lifted with the rest they would be 2.9 times too bright."""
+    clean = ground((240, 320), spread=0.08)
+    rows, columns = np.mgrid[:240, :320]
+    mask = (rows > 50) & (rows < 190) & (columns > 60) & (columns < 260)
+    holes = (np.hypot(rows - 90, columns - 110) < 9) | (np.hypot(rows - 150, columns - 200) < 5)
+    holes |= (np.abs(columns - 160) < 4) & (rows > 80) & (rows < 160)
+    cover = cv2.GaussianBlur((mask & ~holes).astype(np.float32), (0, 0), 1.2)
+    gain, _ = mend_cast(light_of(clean * (1 - 0.65 * cover)), mask, exact=False)
+    lifted = (1 - 0.65 * cover) / gain
+    assert np.median(lifted[:, holes]) < 1.1
+    assert np.quantile(lifted, 0.999) < 1.9
+    solid = mask & (cover > 0.99)
+    assert np.median(lifted[:, solid]) == pytest.approx(1, abs=0.06)
+
+
+def test_no_rim_is_left_by_an_outline_that_is_not_quite_right():
+    """The outline waves about the shadow's edge, more quickly than the fit along it can follow."""
+    clean = ground((240, 320), spread=0.05)
+    rows, columns = np.mgrid[:240, :320]
+    cover = ndtr((columns - 160) / 1.5)
+    mask = columns + 3 * np.sin(rows / 4.0) > 160
+    light = light_of(clean * (1 - 0.6 * cover))
+    gain, _ = mend_cast(light, mask, exact=True)
+    outline = measure_outline(light, mask, exact=True)
+    plain = edge_gain(outline.fit, outline.distance)
+    band = np.abs(columns - 160) < 8
+    left, before = (np.abs(np.log((1 - 0.6 * cover) / g))[:, band].mean() for g in (gain, plain))
+    assert left < 0.75 * before
+
+
+def test_noise_of_colours_is_not_lifted_with_the_light():
+    clean = ground(spread=0.05)
+    gain = np.ones_like(clean)
+    gain[:, 20:100, 50:120] = 0.05
+    noise = np.random.default_rng(1).normal(0, 0.0015, clean.shape).astype(np.float32)
+    noise -= noise.mean(0)
+    even, noisy = light_of(clean * gain), light_of(clean * gain + noise)
+    assert np.array_equal(calm_colours(even, gain), gain)
+    calm = calm_colours(noisy, gain)
+    inside = np.s_[:, 30:90, 60:110]
+    before, after = (np.abs((noisy.linear / g - clean)[inside]).mean() for g in (gain, calm))
+    assert after < 0.65 * before
+    assert np.array_equal(calm[:, :20], gain[:, :20])
+    assert calm.max() <= 1
 
 
 def test_gains_split_exactly_and_leave_black_alone():

@@ -5,6 +5,7 @@ from imgrestore.classical.moire_peaks import Peak, find_peaks, notch_filter, per
 from imgrestore.classical.reflection import suppress_reflection
 from imgrestore.classical.reflection_smooth import separate_smooth
 from imgrestore.classical.shadow import shadow_mask
+from imgrestore.classical.shadow_matting import shadow_matte
 from imgrestore.classical.specular import separate_highlights
 from imgrestore.classical.specular_bilateral import separate_by_bilateral
 from imgrestore.classical.specular_dichromatic import specular_free
@@ -23,6 +24,7 @@ __all__ = [
     "separate_highlights",
     "separate_smooth",
     "shadow_mask",
+    "shadow_matte",
     "specular_free",
     "suppress_reflection",
     "total_variation",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from scipy.fft import dctn, idctn
@@ -244,8 +245,6 @@ def _taken_apart(
 
 def _faded(mask: Tensor) -> Tensor:
     """1 inside a mask, falling to 0 around it without a seam."""
-    import cv2
-
     sigma = max(1.0, FADE * max(mask.shape[1:]))
     return torch.from_numpy(cv2.GaussianBlur(mask[0].numpy().astype(np.float32), (0, 0), sigma))[None]
 

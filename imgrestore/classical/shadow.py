@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -181,7 +182,5 @@ def _given(light: Light, mask: NDArray[np.bool_]) -> Estimate:
 
 def _feathered(mask: torch.Tensor) -> NDArray[np.bool_]:
     """A mask with the reach of a penumbra around it."""
-    import cv2
-
     size = 2 * max(1, min(mask.shape[1:]) // 50) + 1
     return cv2.dilate(mask[0].numpy().astype(np.uint8), np.ones((size, size), np.uint8)).astype(bool)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,8 +58,6 @@ def candidates(light: Array, chances: tuple[Array, ...], parts: Regions) -> list
     -------
     list of ndarray of bool, shape (H, W)
     """
-    import cv2
-
     planes: list[Mask] = []
     for chance in chances:
         planes += [(chance > level)[parts.labels] for level in (0.35, 0.6)]
@@ -90,8 +89,6 @@ def candidates(light: Array, chances: tuple[Array, ...], parts: Regions) -> list
 
 def refined(light: Array, mask: Mask) -> Mask:
     """An outline moved to where the light falls half way between both sides."""
-    import cv2
-
     diagonal = float(np.hypot(*light.shape))
     band = max(4.0, 0.6 * BAND * diagonal)
     distance = signed_distance(mask)
@@ -198,21 +195,15 @@ def _histogram_distance(clean: Array, core: Mask, ring: Mask) -> float:
 
 
 def _slope(plane: Array) -> Array:
-    import cv2
-
     plane = _smooth(np.maximum(plane, np.log(BLACK)), 1.0)
     return np.hypot(cv2.Sobel(plane, -1, 1, 0), cv2.Sobel(plane, -1, 0, 1))
 
 
 def _smooth(plane: Array, sigma: float) -> Array:
-    import cv2
-
     return cv2.GaussianBlur(np.ascontiguousarray(plane, np.float32), (0, 0), sigma)
 
 
 def _blurred(plane: Array, weight: Array, reach: float) -> Array:
-    import cv2
-
     size = 2 * round(reach) + 1
 
     def box(v: Array) -> Array:

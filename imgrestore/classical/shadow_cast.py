@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from imgrestore.classical import shadow_weights as weights
-from imgrestore.classical.shadow_candidates import Candidate, candidates, evidence, refined
-from imgrestore.classical.shadow_edge import EdgeFit, edge_gain, fit_edge, signed_distance
-from imgrestore.classical.shadow_light import Light, coded_array
+from imgrestore.classical.shadow_candidates import Candidate, candidates, evidence
+from imgrestore.classical.shadow_edge import EdgeFit, signed_distance
+from imgrestore.classical.shadow_light import Light, calm_colours, coded_array
+from imgrestore.classical.shadow_matting import cast_matte, measure_outline
 from imgrestore.classical.shadow_regions import BLACK, Regions, chroma, region_features, regions
 
 __all__ = ["Cast", "find_cast", "mend_cast"]
@@ -19,9 +21,8 @@ __all__ = ["Cast", "find_cast", "mend_cast"]
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
 
-# The longer side of the picture while shadows are looked for, and while their edges are measured.
+# The longer side of the picture while shadows are looked for.
 SEARCH_SIDE = 320
-EDGE_SIDE = 640
 # Smoothing of the regions' chances: strength, and the steps of light and colour across which it is half off.
 SMOOTHING = 8.0
 LIGHT_STEP = 0.25
@@ -206,7 +207,7 @@ def mend_cast(light: Light, mask: Mask, exact: bool) -> tuple[Array, float] | No
     mask : ndarray of bool, shape (H, W)
         The shadow.
     exact : bool
-        The outline was given, and only its penumbra is looked for; else it is moved to where the light falls.
+        The outline was given, and its penumbra is looked for; else it is moved to where the light falls.
 
     Returns
     -------
@@ -214,32 +215,20 @@ def mend_cast(light: Light, mask: Mask, exact: bool) -> tuple[Array, float] | No
         ndarray of shape (C, H, W) in linear light, 1 outside; and the part of the outline that shares one step. None
         where the outline tells nothing, or no light is missing.
     """
-    import cv2
-
-    linear, usable, factor = light.reduced(EDGE_SIDE)
-    log_rgb = light.logarithm(linear, BLACK)
-    size = log_rgb.shape[2], log_rgb.shape[1]
-    small = cv2.resize(signed_distance(mask), size, interpolation=cv2.INTER_AREA) > 0
-    if not exact:
-        small = refined(log_rgb.mean(0), refined(log_rgb.mean(0), small))
-    fit = fit_edge(log_rgb, small, usable)
-    if fit is None or fit.typical.mean() <= 0 or not (exact or _plausible(fit)):
+    outline = measure_outline(light, mask, exact)
+    if outline is None or not (exact or _plausible(outline.fit)):
         return None
-    if exact or factor == 1.0:
-        distance = signed_distance(mask if exact else small)
-    else:
-        distance = cv2.resize(signed_distance(small), mask.shape[::-1], interpolation=cv2.INTER_CUBIC) * factor
-    gain = edge_gain(fit, distance, factor)
+    matte, depth = cast_matte(light, outline, exact)
+    gain = (1 - matte * (1 - depth)).astype(np.float32)
     if len(light.linear) == 1:
         gain = gain.mean(0, keepdims=True)
     gain[:, (1 - gain).max(0) < FAINT] = 1.0
-    return gain, fit.agreement
+    gain = calm_colours(light, gain)
+    return gain, outline.fit.agreement
 
 
 def _enlarged(mask: Mask, size: tuple[int, ...]) -> Mask:
     """A mask at another size, its outline smooth."""
-    import cv2
-
     if mask.shape == tuple(size):
         return mask
     if mask.all() or not mask.any():

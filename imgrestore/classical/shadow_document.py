@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -93,8 +94,6 @@ def find_paper(light: Light) -> Paper:
     -------
     Paper
     """
-    import cv2
-
     linear, _, _ = light.reduced(SIDE)
     log_rgb = light.logarithm(linear, BLACK)
     log_light = log_rgb.mean(0)
@@ -160,8 +159,6 @@ def paper_gain(light: Light, paper: Paper) -> Array:
     ndarray, shape (C, H, W)
         In linear light, above 0 and at most 1.
     """
-    import cv2
-
     height, width = light.linear.shape[1:]
     logs = np.minimum(paper.surface - paper.lit[:, None, None], 0)
     planes = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in logs]
@@ -172,16 +169,12 @@ def paper_gain(light: Light, paper: Paper) -> Array:
 
 
 def _closed(plane: Array, reach: float) -> Array:
-    import cv2
-
     size = max(3, 2 * round(reach / 2) + 1)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     return cv2.morphologyEx(plane, cv2.MORPH_CLOSE, kernel)
 
 
 def _box(plane: Array, reach: float) -> Array:
-    import cv2
-
     size = 2 * max(1, round(reach)) + 1
     return cv2.blur(cv2.blur(plane, (size, size)), (size, size))
 
@@ -199,8 +192,6 @@ def _spread(plane: Array, where: Mask, reach: float) -> Array:
 
 def _between(plane: Array, where: Mask, reach: float) -> Mask:
     """Where a plane lies well inside the range that it has at the pixels that count nearby."""
-    import cv2
-
     size = 2 * round(reach) + 1
     kernel = np.ones((size, size), np.uint8)
     low = cv2.erode(np.where(where, plane, 1e3).astype(np.float32), kernel)
@@ -239,8 +230,6 @@ def _thick(ink: Mask, side: int) -> float:
 
 
 def _opened(mask: Mask, reach: float) -> Mask:
-    import cv2
-
     size = 2 * round(reach / 2) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     return cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel).astype(bool)

@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 from scipy.special import ndtr
 
-__all__ = ["EdgeFit", "edge_gain", "fit_edge", "signed_distance"]
+__all__ = ["EdgeFit", "edge_cover", "edge_gain", "fit_edge", "signed_distance"]
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -72,8 +74,6 @@ class EdgeFit:
 
 def signed_distance(mask: Mask) -> Array:
     """Distance to the outline of a mask in pixels, positive inside; ±infinity where there is no outline."""
-    import cv2
-
     if mask.all() or not mask.any():
         return np.full(mask.shape, np.inf if mask.all() else -np.inf, np.float32)
     inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -191,8 +191,22 @@ def edge_gain(fit: EdgeFit, distance: Array, reduction: float = 1.0) -> Array:
     ndarray, shape (C, H, W)
         Above 0, at most 1.
     """
-    import cv2
+    cover, depth = edge_cover(fit, distance, reduction)
+    return (1 - cover[None] * (1 - depth)).astype(np.float32)
 
+
+def edge_cover(fit: EdgeFit, distance: Array, reduction: float = 1.0) -> tuple[Array, Array]:
+    """How much of the lamp is hidden from each pixel, and what is left of the light in the umbra.
+
+    Parameters
+    ----------
+    fit, distance, reduction
+        As in `edge_gain`.
+
+    Returns
+    -------
+    ndarray of shape (H, W), 0 to 1; ndarray of shape (C, H, W), above 0 and at most 1
+    """
     height, width = distance.shape
     small = max(4, round(height / reduction / GRID)), max(4, round(width / reduction / GRID))
     rows = (np.arange(small[0], dtype=np.float32) + 0.5) / small[0] * (height / reduction)
@@ -217,7 +231,7 @@ def edge_gain(fit: EdgeFit, distance: Array, reduction: float = 1.0) -> Array:
 
     cover = ndtr((distance / reduction - full(offset)) / np.maximum(full(spread), 0.3 / reduction)).astype(np.float32)
     depth = np.stack([np.clip(np.exp(-full(column)), DEEPEST, 1.0) for column in step.T])
-    return (1 - cover[None] * (1 - depth)).astype(np.float32)
+    return cover, depth
 
 
 def _apart(one: Array, two: Array) -> Array:
@@ -254,8 +268,6 @@ def _weighted_median(values: Array, weight: Array) -> float:
 
 def _nearest_edge(mask: Mask, distance: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row and column of the pixel of the outline that is nearest to each pixel."""
-    from scipy.ndimage import distance_transform_edt
-
     edge = (distance > 0) & (distance <= 1.0)
     rows, columns = distance_transform_edt(~edge, return_distances=False, return_indices=True)
     return rows.astype(np.int64), columns.astype(np.int64)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from imgrestore import ops
 from imgrestore.light import decode, encode
 
-__all__ = ["Light", "coded_array", "split_gain"]
+__all__ = ["Light", "calm_colours", "coded_array", "split_gain"]
 
 Array = NDArray[Any]
 
@@ -18,6 +20,18 @@ Array = NDArray[Any]
 CLIPPED = 0.995
 # Coded values below this are noise; dividing by a gain there would only be noise, too.
 SMALLEST = 1e-6
+# Coded values from which colours are sure, and below which they are noise; gains above this are those of the light.
+SURE = 0.3
+NOISY = 0.12
+LIFTED = 0.7
+# The guided filter of noisy colours: its radius in pixels, about a block of compression; the step of light it keeps.
+BLOCK = 6
+STEP = 0.05
+# Fine differences of colour in the shade, relative to those in the light: those of the same ground, and sure noise.
+ALIKE = 1.5
+NOISE = 3.0
+# The light is looked at so far around, in pixels.
+MARGIN = 32
 
 
 class Light:
@@ -57,6 +71,51 @@ class Light:
     def logarithm(self, linear: Array, black: float) -> Array:
         """Logarithm of linear light relative to white, ending at black."""
         return np.log(np.maximum(linear / self.white, black)).astype(np.float32)
+
+
+def calm_colours(light: Light, gain: Array) -> Array:
+    """A gain that does not lift the noise of colours in deep shade; the luminance given back stays the same.
+
+    Parameters
+    ----------
+    light : Light
+    gain : ndarray, shape (C, H, W)
+        Of linear light.
+
+    Returns
+    -------
+    ndarray, shape (C, H, W)
+        Above 0, at most 1; `gain` itself for gray pictures, and where colours in the shade are as even as in the light.
+    """
+    dark = np.clip((SURE - light.coded.mean(0).numpy()) / (SURE - NOISY), 0, 1)
+    dark *= np.clip((LIFTED - gain.mean(0)) / 0.2, 0, 1)
+    rows, columns = (np.flatnonzero(dark.any(axis)) for axis in (1, 0))
+    if len(gain) == 1 or len(rows) == 0:
+        return gain
+    top, left = max(rows[0] - MARGIN, 0), max(columns[0] - MARGIN, 0)
+    box = np.s_[..., top : rows[-1] + MARGIN, left : columns[-1] + MARGIN]
+    linear, part, dark = np.maximum(light.linear[box], SMALLEST), gain[box], dark[box]
+    lifted = linear / part
+    luminance = lifted.mean(0)
+    colour = lifted / luminance
+    dark = dark * _excess_noise(colour, dark > 0.3, part.min(0) == 1)
+    if not dark.any():
+        return gain
+    guide = encode(torch.from_numpy(luminance))
+    calm = torch.stack([ops.guided(torch.from_numpy(plane), guide, BLOCK, STEP**2) for plane in colour])
+    wanted = luminance * (colour + (calm.numpy() - colour) * dark)
+    result = gain.copy()
+    result[box] = np.where(dark > 0, np.clip(linear / np.maximum(wanted, SMALLEST), part.min(), 1), part)
+    return result
+
+
+def _excess_noise(colour: Array, shade: NDArray[np.bool_], lit: NDArray[np.bool_]) -> float:
+    """0 where fine differences of colour in the shade are those of the light, 1 where they are a few times as large."""
+    if not shade.any() or not lit.any():
+        return 0.0
+    fine = np.abs(colour - np.stack([cv2.blur(plane, (5, 5)) for plane in colour])).sum(0)
+    ratio = float(np.median(fine[shade]) / max(float(np.median(fine[lit])), 1e-6))
+    return float(np.clip((ratio - ALIKE) / (NOISE - ALIKE), 0, 1))
 
 
 def split_gain(picture: torch.Tensor, linear_gain: Array) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -155,8 +156,6 @@ def region_features(coded: Array, linear: Array, parts: Regions) -> Array:
     ndarray, shape (n, F)
         Numbers of order 1.
     """
-    import cv2
-
     log_rgb = log_light(linear)
     height, width = coded.shape[:2]
     c1, c2 = chroma(log_rgb)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -48,8 +49,6 @@ def soft_gain(light: Light) -> Array:
     Jobson, Rahman & Woodell, "A multiscale Retinex for bridging the gap between color images and the human observation
     of scenes" (1997); He, Sun & Tang, "Guided image filtering" (2013).
     """
-    import cv2
-
     linear, _, _ = light.reduced(SIDE)
     dark = light.logarithm(linear, BLACK).mean(0)
     side = max(dark.shape)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 
 from imgrestore import ops
 from imgrestore.classical.specular_fill import Area, Image, membrane
@@ -213,8 +214,6 @@ def _without(scene: Scene, spots: Spots, score: Scores, found: Fit, *, masked: b
 
 def _enlarged(light: Image, taken: Image, step: int) -> Image:
     """A picture without what was taken off its smaller copy: smooth, and along its own edges."""
-    import torch
-
     height, width = light.shape[:2]
     wide = cv2.resize(taken, (width, height), interpolation=cv2.INTER_LINEAR)
     where = grown(taken.max(axis=2) > 0).astype(np.float32)

@@ -69,6 +69,7 @@ def deshadow(
     See Also
     --------
     imgrestore.classical.shadow_mask : only where the shadows are.
+    imgrestore.classical.shadow_matte : how much of a shadow lies on each pixel.
 
     References
     ----------
