@@ -137,8 +137,9 @@ def evidence(log_rgb: Array, mask: Mask, usable: Mask, chances: tuple[Array, ...
     core &= usable
     if ring.sum() < 20 or core.sum() < 20:
         return None
+    lifted = clean.mean(0)
     edge = np.abs(distance) < 0.35 * band
-    slope = _slope(clean.mean(0))
+    slope = _slope(lifted)
     before = _slope(light)
     beside = (np.abs(distance) > 0.5 * band) & (np.abs(distance) < 1.5 * band)
     rest = float(slope[beside].mean()) + 0.01
@@ -164,16 +165,16 @@ def evidence(log_rgb: Array, mask: Mask, usable: Mask, chances: tuple[Array, ...
         np.log(float(slope[edge].mean()) / rest + 0.05),
         np.log(float(before[edge].mean()) / rest + 0.05),
         np.log((float(detail[core].mean()) + 0.01) / (float(detail[ring].mean()) + 0.01)),
-        abs(float(clean.mean(0)[core].mean() - clean.mean(0)[ring].mean())),
+        abs(float(lifted[core].mean() - lifted[ring].mean())),
         float(np.hypot(first[core].mean() - first[ring].mean(), second[core].mean() - second[ring].mean())),
-        _histogram_distance(clean, core, ring),
-        float(clean.mean(0)[core].std() - clean.mean(0)[ring].std()),
+        _histogram_distance((lifted, first, second), core, ring),
+        float(lifted[core].std() - lifted[ring].std()),
         np.log(share),
         share,
         float((mask & frame).sum()) / float(frame.sum()),
         float((trust * fit.width).sum()) / band,
         np.log(len(fit.weight)),
-        float((clean.mean(0)[core] > 0.05).mean()),
+        float((lifted[core] > 0.05).mean()),
     ]
     for chance in chances:
         inside, outside = float(chance[core].mean()), float(chance[ring].mean())
@@ -181,17 +182,18 @@ def evidence(log_rgb: Array, mask: Mask, usable: Mask, chances: tuple[Array, ...
     return Candidate(mask, fit, gain, np.array(numbers, np.float32))
 
 
-def _histogram_distance(clean: Array, core: Mask, ring: Mask) -> float:
+def _histogram_distance(light_and_colours: tuple[Array, Array, Array], core: Mask, ring: Mask) -> float:
     """How different the surfaces inside and around are once the light is given back; 0 to 1."""
-    light = clean.mean(0)
-    c1, c2 = chroma(np.moveaxis(clean, 0, -1))
-    code: Array = sum(  # type: ignore[assignment]
-        np.clip(np.floor((v + reach) / width), 0, n - 1).astype(np.int64) * stride
-        for v, reach, width, n, stride in ((light, 4.0, 0.3, 16, 1), (c1, 1.2, 0.24, 10, 16), (c2, 1.2, 0.24, 10, 160))
-    )
-    one = np.bincount(code[core], minlength=1600) / core.sum()
-    two = np.bincount(code[ring], minlength=1600) / ring.sum()
-    return float(1 - np.sqrt(one * two).sum())
+    cells = ((4.0, 0.3, 16, 1), (1.2, 0.24, 10, 16), (1.2, 0.24, 10, 160))
+
+    def histogram(where: Mask) -> Array:
+        code: Array = sum(  # type: ignore[assignment]
+            np.clip(np.floor((plane[where] + reach) / width), 0, n - 1).astype(np.int64) * stride
+            for plane, (reach, width, n, stride) in zip(light_and_colours, cells, strict=True)
+        )
+        return np.bincount(code, minlength=1600) / len(code)
+
+    return float(1 - np.sqrt(histogram(core) * histogram(ring)).sum())
 
 
 def _slope(plane: Array) -> Array:

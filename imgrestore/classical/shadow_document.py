@@ -119,7 +119,7 @@ def find_paper(light: Light) -> Paper:
     seen = _mean(blank.astype(np.float32), np.ones_like(blank), 2 * reach)
     blank &= seen > 0.25
     figures = _mean(blank.astype(np.float32), np.ones_like(blank), reach) < 0.05
-    surface = np.stack([_edged(plane, blank, side) for plane in log_rgb])
+    surface = _edged(log_rgb, blank, side)
     level = surface.mean(0)
     bright = level >= np.quantile(level, LIT)
     lit = np.array([np.median(plane[bright]) for plane in surface], np.float32)
@@ -199,16 +199,17 @@ def _between(plane: Array, where: Mask, reach: float) -> Mask:
     return (high - low > EDGE_RANGE) & (plane > low - EDGE_SLACK)
 
 
-def _filled(plane: Array, where: Mask, reach: float) -> Array:
-    """A smooth surface through the pixels that count; wide gaps are bridged from ever further away."""
-    weight = where.astype(np.float32)
-    value, total = np.zeros_like(plane), np.zeros_like(plane)
-    trust = 1.0
+def _filled(planes: Array, where: Mask, reach: float) -> Array:
+    """Smooth surfaces (H, W, C) through the pixels that count; wide gaps are bridged from ever further away."""
+    weight = where.astype(np.float32)[..., None]
+    weighted = np.concatenate([planes * weight, weight], 2)
+    value, total = np.zeros_like(planes), np.zeros_like(weight)
     scale = reach
-    while scale < 2 * max(plane.shape):
-        near = _box(weight, scale)
-        part = np.clip(near * 4, 0, 1) * trust * (1 - total)
-        value += part * _box(plane * weight, scale) / np.maximum(near, 1e-6)
+    while scale < 2 * max(where.shape):
+        near = _box(weighted, scale)
+        count = near[..., 3:]
+        part = np.clip(count * 4, 0, 1) * (1 - total)
+        value += part / np.maximum(count, 1e-6) * near[..., :3]
         total += part
         if float(total.min()) > 0.98:
             break
@@ -216,12 +217,12 @@ def _filled(plane: Array, where: Mask, reach: float) -> Array:
     return value / np.maximum(total, 1e-6)
 
 
-def _edged(plane: Array, where: Mask, side: int) -> Array:
-    """The surface from a wide mean, and from a narrow one where the light changes quickly."""
-    wide, narrow = (_filled(plane, where, max(1.0, part * side)) for part in (REACH, FINE_REACH))
-    sharp = np.clip(np.abs(narrow - wide) / SHARP - 0.5, 0, 1)
-    sharp = _box(sharp, 2)
-    return wide + sharp * (narrow - wide)
+def _edged(planes: Array, where: Mask, side: int) -> Array:
+    """The surfaces (3, H, W) from a wide mean, and from a narrow one where the light changes quickly."""
+    last = np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+    wide, narrow = (_filled(last, where, max(1.0, part * side)) for part in (REACH, FINE_REACH))
+    sharp = _box(np.clip(np.abs(narrow - wide) / SHARP - 0.5, 0, 1), 2)
+    return np.ascontiguousarray(np.moveaxis(wide + sharp * (narrow - wide), -1, 0))
 
 
 def _thick(ink: Mask, side: int) -> float:

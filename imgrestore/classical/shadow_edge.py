@@ -143,7 +143,7 @@ def _fit_steps(number: Array, sums: Array, centre: Array, band: float, place: Ar
     moved = np.abs(offsets) / band
     depth = 0.4
     for _ in range(2):
-        shapes = np.stack([_profile((centre - o) / w, depth) for o, w in candidates]).astype(np.float32)
+        shapes = _profile((centre - offsets[:, None]) / widths[:, None], depth).astype(np.float32)
         total = weight.sum(1, keepdims=True) + 1e-6
         sx, sxx = weight @ shapes.T, weight @ (shapes**2).T
         sy, sxy = (weight * light).sum(1, keepdims=True), (weight * light) @ shapes.T

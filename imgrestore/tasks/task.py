@@ -178,7 +178,8 @@ def _white(data: Tensor, planes: Planes) -> float:
         return 1.0
     flat = data.flatten()
     flat = flat[:: max(1, flat.numel() // SAMPLES)].abs().float()
-    white = float(torch.quantile(flat, WHITE_QUANTILE))
+    # NumPy's selects where torch's sorts.
+    white = float(np.quantile(flat.numpy(), WHITE_QUANTILE))
     if DARKEST_WHITE <= white <= BRIGHTEST_WHITE:
         return 1.0
     return white or float(data.abs().max()) or 1.0
