@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "encode", "white_level"]
 
 KNEE, SLOPE, OFFSET, POWER = 0.04045, 12.92, 0.055, 2.4
+# Floating point pictures are taken for photographs from black at 0 to white near 1, unless nearly all of their values
+# are far below or their brighter ones far above that.
+WHITE_QUANTILE = 0.99
+DARKEST_WHITE, BRIGHTEST_WHITE = 0.02, 1.25
+SAMPLES = 1_000_000
 
 
 def decode(values: Tensor) -> Tensor:
@@ -52,3 +58,32 @@ def encode(light: Tensor) -> Tensor:
     # At 0 the power's slope is infinite, which a gradient would see though the value is not taken.
     bent = (1 + OFFSET) * size.clamp(min=KNEE / SLOPE) ** (1 / POWER) - OFFSET
     return torch.where(size > KNEE / SLOPE, light.sign() * bent, light * SLOPE)
+
+
+def white_level(values: Tensor) -> float:
+    """What is to be seen as 1 in a floating point picture: 1, or for counts and the like about their largest value.
+
+    Parameters
+    ----------
+    values : Tensor
+        Finite, any shape.
+
+    Returns
+    -------
+    float
+        Above 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from imgrestore.light import white_level
+    >>> white_level(torch.linspace(0, 1.1, 50)), white_level(torch.full((50,), 4000.0))
+    (1.0, 4000.0)
+    """
+    flat = values.flatten()
+    flat = flat[:: max(1, flat.numel() // SAMPLES)].abs().float()
+    # NumPy's selects where torch's sorts.
+    white = float(np.quantile(flat.numpy(), WHITE_QUANTILE))
+    if DARKEST_WHITE <= white <= BRIGHTEST_WHITE:
+        return 1.0
+    return white or float(values.abs().max()) or 1.0

@@ -127,12 +127,30 @@ def test_a_wave_in_half_of_the_frame_is_seen_in_half_of_it():
 
 
 def test_peaks_beyond_the_spectrum_are_refused():
-    for bad in ({"row": 0.7}, {"column": float("nan")}, {"width": 0.0}, {"depth": 1.5}):
+    for bad in ({"row": 0.7}, {"column": float("nan")}, {"width": 0.0}, {"depth": 1.5}, {"plane": 7}, {"row": "a"}):
         with pytest.raises(ValueError, match=f"{next(iter(bad))} is"):
             Peak(**{"row": 0.1, "column": 0.2, **bad})
 
 
+def test_each_peak_is_found_once():
+    """Beside the strongest frequency of a wave that fits no whole number of times there are strong ones, too."""
+    picture = 0.5 + 0.002 * np.random.default_rng(3).standard_normal((160, 160))
+    assert len(find_peaks(picture + waves(picture.shape, 0.2033, 0.1117, 0.2))) == 1
+
+
+def test_a_wave_that_is_its_own_conjugate_is_taken_out_once(chelsea):
+    checks = 0.1 * np.where(np.indices(chelsea.shape[:2]).sum(axis=0) % 2, 1, -1).astype(np.float32)[..., None]
+    left = notch_filter(chelsea + checks, [Peak(0.5, 0.5, depth=0.5)]) - notch_filter(
+        chelsea, [Peak(0.5, 0.5, depth=0.5)]
+    )
+    np.testing.assert_allclose(left, np.broadcast_to(0.5 * checks, left.shape), atol=0.002)
+
+
 def test_bad_peaks_and_pictures_are_refused(chelsea):
+    with pytest.raises(TypeError, match="peaks is a Peak; expected"):
+        notch_filter(chelsea, Peak(0.1, 0.2))
+    once = notch_filter(chelsea, (peak for peak in [Peak(0.1, 0.2)]))
+    assert np.array_equal(once, notch_filter(chelsea, [Peak(0.1, 0.2)]))
     with pytest.raises(TypeError, match="peaks hold a tuple"):
         notch_filter(chelsea, [(0.1, 0.2)])
     with pytest.raises(ValueError, match="threshold is -1"):

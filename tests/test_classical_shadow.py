@@ -128,6 +128,7 @@ def test_the_matte_is_one_inside_and_nought_outside():
     assert (matte[:8] == 0).all()
     assert (matte[:, 134:] == 0).all()
     assert (shadow_matte(image, np.zeros_like(mask)) == 0).all()
+    np.testing.assert_allclose(shadow_matte(1000 * image, mask), matte, atol=0.02)
     with pytest.raises(TypeError, match="expected bool"):
         shadow_matte(image, mask.astype(float))
     with pytest.raises(ValueError, match="mask has shape"):
@@ -148,6 +149,27 @@ def test_places_that_are_lit_inside_a_shadow_are_not_overexposed():
     assert np.quantile(lifted, 0.999) < 1.9
     solid = mask & (cover > 0.99)
     assert np.median(lifted[:, solid]) == pytest.approx(1, abs=0.06)
+
+
+def test_bright_things_under_a_given_mask_are_lifted_all_the_same():
+    """A band under the shadow is as bright as the lit ground: paint, when the mask says so."""
+    clean = ground((240, 320), spread=0.05)
+    mask = np.zeros((240, 320), bool)
+    mask[60:180, 60:260] = True
+    clean[:, 110:130, 80:240] *= 2.4
+    gain, _ = mend_cast(light_of(clean * np.where(mask, 0.4, 1.0)), mask, exact=True)
+    assert np.median(gain[:, 114:126, 90:230]) < 0.5
+
+
+def test_what_grows_bright_slowly_inside_a_shadow_is_not_taken_for_the_sun():
+    """No edge of the light would go with it."""
+    clean = ground((240, 320), spread=0.03)
+    mask = np.zeros((240, 320), bool)
+    mask[40:200, 60:260] = True
+    rows, columns = np.mgrid[:240, :320]
+    clean = clean * (1 + 1.4 * np.exp(-0.5 * (((rows - 120) / 12) ** 2 + ((columns - 160) / 36) ** 2)))
+    gain, _ = mend_cast(light_of((clean * np.where(mask, 0.4, 1.0)).astype(np.float32)), mask, exact=False)
+    assert np.median(gain[:, 116:124, 150:170]) == pytest.approx(0.4, abs=0.06)
 
 
 def test_no_rim_is_left_by_an_outline_that_is_not_quite_right():

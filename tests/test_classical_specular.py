@@ -111,11 +111,22 @@ def test_a_mask_without_a_body_beside_it_changes_nothing():
     assert "no body beside" in found.notes[0]
 
 
-def test_masks_of_numbers_are_masks():
+def test_masks_may_be_flipped_or_read_only():
     observed = body() + bump()
     mask = bump()[..., 0] > 0.005
-    one, other = (separate_highlights(observed, transfer="linear", mask=m)[0] for m in (mask, mask.astype(np.uint8)))
+    flipped = np.ascontiguousarray(mask[:, ::-1])[:, ::-1]
+    flipped.flags.writeable = False
+    one, other = (separate_highlights(observed, transfer="linear", mask=m)[0] for m in (mask, flipped))
     assert np.array_equal(one, other)
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_hot_pixel_does_not_hide_the_highlights():
+    observed = body() + bump()
+    _, expected = separate_highlights(observed, transfer="linear")
+    observed[3, 3] = 60
+    _, specular = separate_highlights(observed, transfer="linear")
+    assert specular[40:80, 40:90].sum() == pytest.approx(expected[40:80, 40:90].sum(), rel=0.1)
 
 
 def held_back(light):
@@ -148,11 +159,15 @@ def test_colours_that_are_none(value):
 @pytest.mark.parametrize(
     ("image", "settings", "error", "message"),
     [
-        (np.zeros((20, 20, 3), np.uint8), {}, TypeError, "image has dtype torch.uint8; expected floating point"),
+        (np.zeros((20, 20, 3), np.uint8), {}, TypeError, "image has dtype uint8; expected floating point"),
         (np.zeros((20, 20)), {}, ValueError, "expected three channels"),
         (np.zeros((20, 20, 3)), {"transfer": "gamma"}, ValueError, "transfer is 'gamma'; expected one of auto, srgb"),
         (np.full((20, 20, 3), np.nan), {}, ValueError, "image has values that are not finite"),
-        (np.zeros((20, 20, 3)), {"mask": np.ones((20, 21))}, ValueError, r"mask has shape \(20, 21\); expected"),
+        (np.zeros((20, 20, 3)), {"mask": np.ones((20, 21), bool)}, ValueError, r"mask has shape \(20, 21\); expected"),
+        (np.zeros((20, 20, 3)), {"mask": np.ones((20, 20))}, TypeError, "mask has dtype float64; expected bool"),
+        (np.full((20, 20, 3), 1e30), {}, ValueError, "image has values up to 1e.30; expected white near 1"),
+        (np.zeros((20, 20, 3)), {"illuminant": (1e-40, 1, 1)}, ValueError, "illuminant is .*; expected 'auto' or"),
+        (np.zeros((20, 20, 3)), {"transfer": np.zeros(2)}, ValueError, "transfer is .*; expected one of"),
     ],
 )
 def test_bad_input(image, settings, error, message):

@@ -79,6 +79,16 @@ def test_odd_pictures(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_paints_are_learnt_from_outside_of_the_mask(method):
+    """The shine covers most of a paint of which a little is seen beside the mask."""
+    clean = np.full((96, 96, 3), GREEN, np.float32)
+    shine, mask = np.zeros((96, 96, 1), np.float32), np.zeros((96, 96), bool)
+    shine[12:84, 12:84], mask[8:88, 8:88] = 0.2, True
+    below = method(clean + shine, transfer="linear", mask=mask)[0]
+    assert error(below, clean) < 0.1 * error(clean + shine, clean)
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_a_mask_bounds_what_changes(method):
     observed = two_paints() + bump(peak=0.3, x=0.35) + bump(peak=0.3, x=0.7)
     mask = np.zeros((128, 128), bool)

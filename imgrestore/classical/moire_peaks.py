@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 
 import cv2
@@ -32,6 +33,8 @@ PRESENT = 0.35
 # Wider than the peak, so that its flanks go too.
 WIDER = 2.5
 NARROWEST = 1.5
+# Peaks of no width have no bell.
+THINNEST = 1e-6
 # What a gain of 1 less so much cannot tell from 1.
 NOTHING = 1e-8
 
@@ -45,7 +48,7 @@ class Peak:
     row, column : float
         Frequency along the rows' index (down) and the columns' index (right), in cycles per pixel, -0.5 to 0.5.
     width : float
-        Standard deviation of the peak, in cycles per pixel.
+        Standard deviation of the peak, in cycles per pixel; above 0, at most 1.
     depth : float
         What part of the amplitude there is the pattern's, from 0 to 1.
     plane : int or None
@@ -61,7 +64,7 @@ class Peak:
     Raises
     ------
     ValueError
-        Where `row`, `column`, `width` or `depth` is not as described.
+        Where `row`, `column`, `width`, `depth` or `plane` is not as described.
     """
 
     row: float
@@ -74,13 +77,12 @@ class Peak:
     uniformity: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("row", "column"):
-            if not -0.5 <= getattr(self, name) <= 0.5:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; expected cycles per pixel from -0.5 to 0.5")
-        if not 0 < self.width < math.inf:
-            raise ValueError(f"width is {self.width!r}; expected cycles per pixel above 0")
-        if not 0 <= self.depth <= 1:
-            raise ValueError(f"depth is {self.depth!r}; expected a number from 0 to 1")
+        for name, low, high in (("row", -0.5, 0.5), ("column", -0.5, 0.5), ("width", THINNEST, 1), ("depth", 0, 1)):
+            value = getattr(self, name)
+            if not isinstance(value, Real) or not low <= float(value) <= high:
+                raise ValueError(f"{name} is {value!r}; expected a number from {low:g} to {high:g}")
+        if self.plane not in (None, 0, 1, 2):
+            raise ValueError(f"plane is {self.plane!r}; expected 0, 1, 2 or None")
 
 
 def periodic_plus_smooth(plane: Tensor) -> tuple[Tensor, Tensor]:
@@ -205,6 +207,9 @@ def notch_filter(image: Any, peaks: Sequence[Peak], *, channel_axis: ChannelAxis
     >>> bool(np.ptp(notch_filter(stripes, [Peak(0.0, 0.25)])) < 0.02)
     True
     """
+    if isinstance(peaks, Peak) or not isinstance(peaks, Iterable):
+        raise TypeError(f"peaks is a {type(peaks).__name__}; expected a sequence of imgrestore.classical.Peak")
+    peaks = tuple(peaks)
     for peak in peaks:
         if not isinstance(peak, Peak):
             raise TypeError(f"peaks hold a {type(peak).__name__}; expected imgrestore.classical.Peak")
@@ -336,7 +341,8 @@ def notched(planes: Tensor, peaks: Sequence[Peak]) -> Tensor:
         rows, columns = torch.fft.fftfreq(height).to(plane), torch.fft.rfftfreq(width).to(plane)
         keep = torch.ones(height, width // 2 + 1).to(plane)
         for peak in own:
-            for sign in (1, -1):
+            own_conjugate = all(2 * value == round(2 * value) for value in (peak.row, peak.column))
+            for sign in (1,) if own_conjugate else (1, -1):
                 y, down = _bell(rows - sign * peak.row, peak.width)
                 x, right = _bell(columns - sign * peak.column, peak.width)
                 keep[y[:, None], x] *= 1 - peak.depth * down[:, None] * right

@@ -92,12 +92,7 @@ def shadow_mask(image: Any) -> NDArray[np.bool_]:
     >>> shadow_mask(np.random.default_rng(0).random((32, 48, 3))).shape
     (32, 48)
     """
-    from imgrestore.pixels import to_planes
-
-    planes = to_planes(image, dtype=torch.float32)
-    if len(planes.data) != 1 or planes.data.shape[1] not in (1, 3):
-        raise ValueError(f"image has shape {tuple(image.shape)}; expected one gray or RGB picture")
-    return find_cast(Light(planes.data[0].detach().cpu(), planes.good[0].all(0, keepdim=True).cpu())).shaded
+    return find_cast(Light.of(image)[0]).shaded
 
 
 def _nothing(picture: torch.Tensor, notes: tuple[str, ...], mask: Array | None = None, sure: float = 1.0) -> Estimate:

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from imgrestore import ops
-from imgrestore.light import decode, encode
+from imgrestore.light import decode, encode, white_level
+from imgrestore.pixels import Planes, to_planes
 
 __all__ = ["Light", "calm_colours", "coded_array", "split_gain"]
 
@@ -51,6 +52,16 @@ class Light:
         self.usable = good[0].numpy() & (picture.amax(0).numpy() < CLIPPED)
         self.white = max(float(np.quantile(self.linear.max(0)[:: self._step, :: self._step], 0.99)), 1e-9)
 
+    @classmethod
+    def of(cls, image: Any) -> tuple[Light, Planes]:
+        """That of one gray or RGB picture as users have it, and how it is laid out."""
+        planes = to_planes(image)
+        if len(planes.data) != 1 or planes.data.shape[1] not in (1, 3):
+            raise ValueError(f"image has shape {tuple(image.shape)}; expected one gray or RGB picture")
+        values = planes.data[0].detach().cpu()
+        white = 1.0 if planes.is_integer else white_level(values)
+        return cls((values / white).float(), planes.good[0].all(0, keepdim=True).cpu()), planes
+
     @property
     def _step(self) -> int:
         return max(1, min(self.coded.shape[1:]) // 512)
@@ -74,7 +85,9 @@ class Light:
 
 
 def calm_colours(light: Light, gain: Array) -> Array:
-    """A gain that does not lift the noise of colours in deep shade; the luminance given back stays the same.
+    """A gain that does not lift the noise of colours in deep shade.
+
+    The luminance given back stays the same, but where a channel is black and so cannot make up for the others.
 
     Parameters
     ----------

@@ -21,6 +21,7 @@ from imgrestore.classical.shadow_candidates import refined
 from imgrestore.classical.shadow_edge import BAND, EdgeFit, edge_cover, fit_edge, signed_distance
 from imgrestore.classical.shadow_light import Light
 from imgrestore.classical.shadow_regions import BLACK, chroma
+from imgrestore.pixels import to_mask
 
 __all__ = ["Outline", "cast_matte", "measure_outline", "shadow_matte"]
 
@@ -107,8 +108,8 @@ def shadow_matte(image: Any, mask: Any) -> NDArray[np.float32]:
     ----------
     image : ndarray, shape (H, W), (H, W, 3) or (H, W, 4), or torch.Tensor, shape (H, W), (1, H, W) or (3, H, W)
         uint8, uint16 or floating point, display-coded.
-    mask : ndarray of bool, shape (H, W)
-        The shadow, its outline half way through the penumbra.
+    mask : array of bool, shape (H, W)
+        The shadow, its outline half way through the penumbra. That there is one is believed, however faint the step.
 
     Returns
     -------
@@ -118,7 +119,7 @@ def shadow_matte(image: Any, mask: Any) -> NDArray[np.float32]:
     Raises
     ------
     TypeError
-        Where `mask` is not boolean.
+        Where `image` is no array or has a dtype that is none of those, or `mask` is not boolean.
     ValueError
         Where `image` is not one gray or RGB picture, or `mask` has another shape.
 
@@ -138,20 +139,11 @@ def shadow_matte(image: Any, mask: Any) -> NDArray[np.float32]:
     >>> bool(matte[24:40, 24:40].min() > 0.9), bool(matte[:8].max() < 0.01)
     (True, True)
     """
-    from imgrestore.pixels import to_planes
-
-    planes = to_planes(image, dtype=torch.float32)
-    if len(planes.data) != 1 or planes.data.shape[1] not in (1, 3):
-        raise ValueError(f"image has shape {tuple(image.shape)}; expected one gray or RGB picture")
-    light = Light(planes.data[0].detach().cpu(), planes.good[0].all(0, keepdim=True).cpu())
-    mask = np.asarray(mask)
-    if mask.dtype != bool:
-        raise TypeError(f"mask is {mask.dtype}; expected bool")
-    if mask.shape != light.usable.shape:
-        raise ValueError(f"mask has shape {mask.shape}; expected {light.usable.shape}")
-    outline = measure_outline(light, mask, exact=True)
+    light, planes = Light.of(image)
+    area = to_mask(mask, planes)[0].any(dim=0).cpu().numpy()
+    outline = measure_outline(light, area, exact=True)
     if outline is None:
-        return np.zeros(mask.shape, np.float32)
+        return np.zeros(area.shape, np.float32)
     return cast_matte(light, outline, exact=True)[0]
 
 

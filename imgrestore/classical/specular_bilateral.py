@@ -77,9 +77,9 @@ def separate_by_bilateral(
     Raises
     ------
     TypeError
-        Where `image` is not floating point.
+        Where `image` is not floating point, or `mask` not boolean.
     ValueError
-        Where an argument is not as described, or a value not finite.
+        Where an argument is not as described, or a value not finite or beyond 100 000.
 
     See Also
     --------

@@ -117,7 +117,7 @@ def specular_free(image: Any, *, illuminant: Any = "auto", transfer: Transfer = 
     TypeError
         Where `image` is not floating point.
     ValueError
-        Where an argument is not as described, or a value not finite.
+        Where an argument is not as described, or a value not finite or beyond 100 000.
 
     References
     ----------

@@ -18,9 +18,13 @@ __all__ = ["Lamp", "Picture", "Transfer", "check_transfer", "coded", "in_light",
 Transfer = Literal["auto", "srgb", "linear"]
 Lamp = tuple[float, float, float]
 
-# White is this quantile of the brightest channel, over what is not black.
+# White is this quantile of the brightest channel, over what is not black, a part of the brightest pixels but for a few.
 WHITE = 98.0
 BLACK = 0.02
+BRIGHTEST = 99.9
+# Values beyond this are no picture whose white is near 1: their powers leave float32. Lamps are no more coloured.
+LARGEST = 1e5
+PUREST = 1e3
 
 
 @dataclass(frozen=True)
@@ -72,26 +76,35 @@ def take(image: Any, mask: Any = None) -> Picture:
     Raises
     ------
     TypeError
-        Where `image` is neither, or not floating point.
+        Where `image` is neither, or not floating point, or `mask` not boolean.
     ValueError
-        Where shapes are others, or a value is not finite.
+        Where shapes are others, or a value is not finite or beyond 100 000.
     """
     is_tensor = isinstance(image, torch.Tensor)
     if not is_tensor and not isinstance(image, np.ndarray):
         raise TypeError(f"image is of type {type(image).__name__}; expected an ndarray or a torch.Tensor")
+    if not (image.is_floating_point() if is_tensor else image.dtype.kind == "f" and image.dtype.itemsize <= 8):
+        kind = str(image.dtype).removeprefix("torch.")
+        raise TypeError(f"image has dtype {kind}; expected floating point of at most 64 bits")
     data = image if is_tensor else torch.from_numpy(np.array(image, image.dtype.newbyteorder("="))).movedim(-1, 0)
-    if not data.is_floating_point():
-        raise TypeError(f"image has dtype {data.dtype}; expected floating point")
     if data.ndim != 3 or data.shape[0] != 3:
         raise ValueError(f"image has shape {tuple(image.shape)}; expected three channels")
     if not data.numel():
         raise ValueError(f"image has shape {tuple(image.shape)}; expected at least one pixel")
     if not torch.isfinite(data).all():
         raise ValueError("image has values that are not finite; imgrestore.despecular leaves such pixels out")
-    area = None if mask is None else torch.as_tensor(mask).detach().cpu().bool().numpy()
-    if area is not None and area.shape != tuple(data.shape[1:]):
-        raise ValueError(f"mask has shape {area.shape}; expected {tuple(data.shape[1:])}")
-    return Picture(data, area, is_tensor)
+    if (most := float(data.abs().max())) > LARGEST:
+        raise ValueError(f"image has values up to {most:.3g}; expected white near 1 (imgrestore.despecular scales)")
+    return Picture(data, None if mask is None else _area(mask, tuple(data.shape[1:])), is_tensor)
+
+
+def _area(mask: Any, shape: tuple[int, ...]) -> Area:
+    values = mask.detach().cpu().numpy() if isinstance(mask, torch.Tensor) else np.asarray(mask)
+    if values.dtype != bool:
+        raise TypeError(f"mask has dtype {values.dtype}; expected bool")
+    if values.shape != shape:
+        raise ValueError(f"mask has shape {values.shape}; expected {shape}")
+    return np.array(values)
 
 
 def lamp_colour(illuminant: Any) -> Lamp | None:
@@ -113,15 +126,18 @@ def lamp_colour(illuminant: Any) -> Lamp | None:
     """
     if isinstance(illuminant, str) and illuminant == "auto":
         return None
-    wrong = ValueError(f"illuminant is {illuminant!r}; expected 'auto' or three positive numbers (red, green, blue)")
+    expected = "expected 'auto' or three positive numbers (red, green, blue), none below a thousandth of another"
+    wrong = ValueError(f"illuminant is {illuminant!r}; {expected}")
     if isinstance(illuminant, str) or not isinstance(illuminant, (Sequence, np.ndarray, torch.Tensor)):
         raise wrong
     try:
-        values = np.asarray(illuminant, dtype=np.float64)
+        plain = illuminant.detach().cpu() if isinstance(illuminant, torch.Tensor) else illuminant
+        values = np.asarray(plain, dtype=np.float64)
     except (TypeError, ValueError):
         raise wrong from None
-    if values.shape != (3,) or not np.isfinite(values).all() or (values <= 0).any():
+    if values.shape != (3,) or not np.isfinite(values).all() or values.min() <= values.max() / PUREST:
         raise wrong
+    values = values / values.max()
     red, green, blue = (float(v) for v in values / values.mean())
     return red, green, blue
 
@@ -138,7 +154,7 @@ def check_transfer(transfer: Any) -> None:
     ValueError
         Where it is none of these.
     """
-    if transfer not in get_args(Transfer):
+    if not isinstance(transfer, str) or transfer not in get_args(Transfer):
         raise ValueError(f"transfer is {transfer!r}; expected one of {', '.join(get_args(Transfer))}")
 
 
@@ -190,5 +206,6 @@ def white_of(brightest: Image) -> float:
     float
         Above 0.
     """
-    lit = brightest[brightest > BLACK * brightest.max()]
+    top = np.percentile(brightest, BRIGHTEST) or brightest.max()
+    lit = brightest[brightest > BLACK * top]
     return max(float(np.percentile(lit, WHITE)) if lit.size else 0.0, 1e-6)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from imgrestore.classical.estimate import Estimate
+from imgrestore.light import white_level
 from imgrestore.pixels import ChannelAxis, Planes, to_mask, to_planes
 from imgrestore.types import Forward, Restoration
 
@@ -20,11 +21,6 @@ Estimator = Callable[[Tensor, Tensor | None, Tensor], Estimate]
 
 # Fewer pixels than this along a side show neither a pattern nor a surface that a damage could lie on.
 LEAST_SIDE = 16
-# Floating point pictures are taken for photographs from black at 0 to white near 1, unless nearly all of their values
-# are far below or their brighter ones far above that.
-WHITE_QUANTILE = 0.99
-DARKEST_WHITE, BRIGHTEST_WHITE = 0.02, 1.25
-SAMPLES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ class Task:
         areas = None if mask is None else to_mask(mask, planes).any(dim=1, keepdim=True).cpu()
         data = planes.data.detach().cpu()
         known = planes.good.cpu()
-        whites = [_white(one, planes) for one in data]
+        whites = [1.0 if planes.is_integer else white_level(one) for one in data]
         estimates = [
             self._one(data[i], known[i], None if areas is None else areas[i], whites[i], estimator)
             for i in range(len(data))
@@ -170,19 +166,6 @@ def _too_little(picture: Tensor, good: Tensor) -> str | None:
     if bool((values.amax(dim=1) == values.amin(dim=1)).all()):
         return "it is constant"
     return None
-
-
-def _white(data: Tensor, planes: Planes) -> float:
-    """What an estimator sees as 1: 1, or for counts and the like about their largest value."""
-    if planes.is_integer:
-        return 1.0
-    flat = data.flatten()
-    flat = flat[:: max(1, flat.numel() // SAMPLES)].abs().float()
-    # NumPy's selects where torch's sorts.
-    white = float(np.quantile(flat.numpy(), WHITE_QUANTILE))
-    if DARKEST_WHITE <= white <= BRIGHTEST_WHITE:
-        return 1.0
-    return white or float(data.abs().max()) or 1.0
 
 
 def _nearest(picture: Tensor, good: Tensor) -> Tensor:
