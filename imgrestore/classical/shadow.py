@@ -54,9 +54,10 @@ def estimate_shadow(
     """
     light = Light(picture, good)
     if kind in ("auto", "document"):
-        paper = find_paper(light)
-        if kind == "document" or not paper.reasons:
-            return _document(light, paper, mask, told=kind == "document")
+        told = kind == "document"
+        paper = find_paper(light, told=told)
+        if paper is not None and (told or not paper.reasons):
+            return _document(light, paper, mask, told=told)
     if kind == "soft":
         return _soft(light, mask)
     return _cast(light, mask)

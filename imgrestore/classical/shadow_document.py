@@ -83,16 +83,19 @@ class Paper:
     reasons: tuple[str, ...]
 
 
-def find_paper(light: Light) -> Paper:
+def find_paper(light: Light, *, told: bool = True) -> Paper | None:
     """Fit the surface of the paper, and judge whether the picture is a page at all.
 
     Parameters
     ----------
     light : Light
+    told : bool
+        Fit it to whatever is there.
 
     Returns
     -------
-    Paper
+    Paper or None
+        None where it was not told, and there is surely too little paper.
     """
     linear, _, _ = light.reduced(SIDE)
     log_rgb = light.logarithm(linear, BLACK)
@@ -103,6 +106,8 @@ def find_paper(light: Light) -> Paper:
     # Between both windows lie headlines and fingers of shade: only ink is as black as this.
     crest = np.where(broad - narrow > SOLID_FALL, broad, narrow)
     paper = log_light > crest - PAPER_FALL
+    if not told and float(paper.mean()) < LEAST_PAPER:
+        return None
     reach = max(2.0, REACH * side)
     colours = np.stack(chroma(np.moveaxis(log_rgb, 0, -1)))
     blank = paper & (_spread(log_light, paper, reach) < FIGURE_TEXTURE)
