@@ -205,16 +205,17 @@ def _between(plane: Array, where: Mask, reach: float) -> Mask:
 
 
 def _filled(planes: Array, where: Mask, reach: float) -> Array:
-    """Smooth surfaces (H, W, C) through the pixels that count; wide gaps are bridged from ever further away."""
-    weight = where.astype(np.float32)[..., None]
-    weighted = np.concatenate([planes * weight, weight], 2)
+    """Smooth surfaces (C, H, W) through the pixels that count; wide gaps are bridged from ever further away."""
+    weight = where.astype(np.float32)
+    weighted = planes * weight
     value, total = np.zeros_like(planes), np.zeros_like(weight)
     scale = reach
     while scale < 2 * max(where.shape):
-        near = _box(weighted, scale)
-        count = near[..., 3:]
-        part = np.clip(count * 4, 0, 1) * (1 - total)
-        value += part / np.maximum(count, 1e-6) * near[..., :3]
+        near = _box(weight, scale)
+        part = np.clip(near * 4, 0, 1) * (1 - total)
+        share = part / np.maximum(near, 1e-6)
+        for sum_, plane in zip(value, weighted, strict=True):
+            sum_ += share * _box(plane, scale)
         total += part
         if float(total.min()) > 0.98:
             break
@@ -223,11 +224,10 @@ def _filled(planes: Array, where: Mask, reach: float) -> Array:
 
 
 def _edged(planes: Array, where: Mask, side: int) -> Array:
-    """The surfaces (3, H, W) from a wide mean, and from a narrow one where the light changes quickly."""
-    last = np.ascontiguousarray(np.moveaxis(planes, 0, -1))
-    wide, narrow = (_filled(last, where, max(1.0, part * side)) for part in (REACH, FINE_REACH))
-    sharp = _box(np.clip(np.abs(narrow - wide) / SHARP - 0.5, 0, 1), 2)
-    return np.ascontiguousarray(np.moveaxis(wide + sharp * (narrow - wide), -1, 0))
+    """The surfaces from a wide mean, and from a narrow one where the light changes quickly."""
+    wide, narrow = (_filled(planes, where, max(1.0, part * side)) for part in (REACH, FINE_REACH))
+    sharp = np.clip(np.abs(narrow - wide) / SHARP - 0.5, 0, 1)
+    return wide + np.stack([_box(plane, 2) for plane in sharp]) * (narrow - wide)
 
 
 def _thick(ink: Mask, side: int) -> float:

@@ -218,19 +218,22 @@ def edge_cover(fit: EdgeFit, distance: Array, reduction: float = 1.0) -> tuple[A
     close = np.exp(-0.5 * np.sqrt(apart) / (ALONG * diagonal)) * fit.weight + 1e-12 * fit.weight
     close /= close.sum(1, keepdims=True)
     offset, spread = close @ fit.offset, close @ fit.width
-    wide = np.exp(-0.5 * apart / (WIDE * diagonal) ** 2) * fit.weight
+    down, right = (
+        np.exp(-0.5 * ((places[:, None] - fit.place[:, axis]) / (WIDE * diagonal)) ** 2)
+        for axis, places in enumerate((rows, columns))
+    )
     limit = 0.5 * np.abs(fit.typical) + 0.05
     steps = np.clip(fit.step, fit.typical - limit, fit.typical + limit)
-    total = wide.sum(1, keepdims=True)
     calm = 0.3 * float(fit.weight.sum()) / max(1, len(fit.weight)) * 10
-    step = (wide @ steps + calm * fit.typical) / (total + calm)
+    total, *sums = ((down * share) @ right.T for share in (fit.weight, *(fit.weight[:, None] * steps).T))
+    step = [(near + calm * usual) / (total + calm) for near, usual in zip(sums, fit.typical, strict=True)]
 
     def full(values: Array) -> Array:
         plane = np.asarray(values, np.float32).reshape(small)
         return cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR)
 
     cover = ndtr((distance / reduction - full(offset)) / np.maximum(full(spread), 0.3 / reduction)).astype(np.float32)
-    depth = np.stack([np.clip(np.exp(-full(column)), DEEPEST, 1.0) for column in step.T])
+    depth = np.stack([np.clip(np.exp(-full(plane)), DEEPEST, 1.0) for plane in step])
     return cover, depth
 
 
