@@ -10,7 +10,6 @@ import numpy as np
 
 from .picture import Picture, PictureError, check_size
 
-_BLOCK = 2880
 _COLOURS = {3: "RGB", 4: "RGBA"}
 
 

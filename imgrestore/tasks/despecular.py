@@ -29,8 +29,9 @@ def despecular(
     """Take specular highlights off glossy, coloured bodies.
 
     A highlight adds the colour of the lamp to that of the body below it. Where a bright spot agrees with that, the
-    added light is taken off, and clipped cores are filled from the body around them. White, gray and neutral things
-    are left alone, and so is a picture in which nothing is surely a highlight.
+    added light is taken off, and clipped cores are filled from the body around them. In linear values, faint light
+    beside strong highlights goes with them. White, gray and neutral things are left alone, and so is a picture in
+    which nothing is surely a highlight.
 
     Parameters
     ----------
