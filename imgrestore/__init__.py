@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from imgrestore._native import build_info
     from imgrestore.classical import estimate_noise
     from imgrestore.psf import Psf
+    from imgrestore.psf_field import PsfField
     from imgrestore.tasks.deblur import deblur
     from imgrestore.tasks.demoire import demoire
     from imgrestore.tasks.dereflect import dereflect
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Psf",
+    "PsfField",
     "Restoration",
     "__version__",
     "build_info",
@@ -38,6 +40,7 @@ __all__ = [
 
 _HOMES = {
     "Psf": "imgrestore.psf",
+    "PsfField": "imgrestore.psf_field",
     "Restoration": "imgrestore.types",
     "build_info": "imgrestore._native",
     "deblur": "imgrestore.tasks.deblur",

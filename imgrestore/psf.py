@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Psf"]
+__all__ = ["Psf", "read_numbers"]
 
 SUPERSAMPLING = 16
 
@@ -272,20 +272,7 @@ class Psf:
             if values.ndim >= 3 and not picture.has_pages:
                 values = values[..., : 3 if values.shape[-1] >= 3 else 1].mean(axis=-1)
             return cls(values)
-        try:
-            stored = np.load(path, allow_pickle=False)
-            if isinstance(stored, np.lib.npyio.NpzFile):
-                with stored:
-                    stored = {name: stored[name] for name in stored.files}
-        except FileNotFoundError:
-            raise FileNotFoundError(f"{path}: no such file") from None
-        except (ValueError, EOFError, OSError, BadZipFile, zlib.error) as error:
-            raise ValueError(f"{path}: not a readable NumPy file ({error})") from error
-        if isinstance(stored, dict):
-            if len(stored) != 1:
-                raise ValueError(f"{path}: holds the arrays {list(stored)}; expected one PSF")
-            (stored,) = stored.values()
-        return cls(stored)
+        return cls(read_numbers(path))
 
     def flip(self) -> Psf:
         """Mirror through the centre on every axis: the PSF of the adjoint."""
@@ -350,6 +337,24 @@ class Psf:
     def _like(self, values: NDArray[np.float64], centre: Sequence[int]) -> Psf:
         """Other values, of the same energy where they sum to 1."""
         return Psf(values * self.energy, centre)
+
+
+def read_numbers(path: Path) -> NDArray[Any]:
+    """The one array of a NumPy file (``.npy``, or ``.npz`` with one array), or an error that says what is wrong."""
+    try:
+        stored = np.load(path, allow_pickle=False)
+        if isinstance(stored, np.lib.npyio.NpzFile):
+            with stored:
+                stored = {name: stored[name] for name in stored.files}
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such file") from None
+    except (ValueError, EOFError, OSError, BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: not a readable NumPy file ({error})") from error
+    if isinstance(stored, dict):
+        if len(stored) != 1:
+            raise ValueError(f"{path}: holds the arrays {list(stored)}; expected one PSF")
+        (stored,) = stored.values()
+    return np.asarray(stored)
 
 
 def _made(values: NDArray[np.float64]) -> Psf:

@@ -1,4 +1,4 @@
-"""The nouns every module shares: a point spread function and a restoration."""
+"""The nouns every module shares: a point spread function, a field of them, and a restoration."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from imgrestore.psf import Psf
+from imgrestore.psf_field import PsfField
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Psf", "Restoration"]
+__all__ = ["Psf", "PsfField", "Restoration"]
 
 Forward = Callable[[Any, Mapping[str, Any]], Any]
 
@@ -29,8 +30,9 @@ class Restoration:
         The parts of the damage, as floating point planes in the range of the input.
     mask : array of bool, optional
         Where the method worked, or for `deblur` the pixels that were left out of the fit (True: left out).
-    psf : Psf, optional
-        The point spread function that was used.
+    psf : Psf or PsfField, optional
+        The point spread function that was used, or the field of them; a tuple of a batch whose pictures have different
+        ones.
     confidence : float or array, optional
         How much the result is to be trusted, from 0 to 1.
     notes : tuple of str
@@ -49,7 +51,7 @@ class Restoration:
     image: Any
     layers: Mapping[str, Any] = field(default_factory=dict)
     mask: Any = None
-    psf: Psf | None = None
+    psf: Psf | PsfField | tuple[Psf | PsfField, ...] | None = None
     confidence: Any = None
     notes: tuple[str, ...] = ()
     forward: Forward | None = field(default=None, repr=False)

@@ -1,6 +1,7 @@
 """The ops: each a public function, a pure-torch twin, and a native kernel where the library is loaded."""
 
 from imgrestore.ops.bilateral import bilateral, bilateral_reference
+from imgrestore.ops.blur_field import BlurField
 from imgrestore.ops.blur_operator import BlurOperator
 from imgrestore.ops.box import box, box_reference
 from imgrestore.ops.channel_norm import channel_norm, channel_norm_reference
@@ -15,6 +16,7 @@ from imgrestore.ops.sparse_steps import SparseProblem, SparseState, sparse_steps
 from imgrestore.ops.tv_denoise import tv_denoise, tv_denoise_reference
 
 __all__ = [
+    "BlurField",
     "BlurOperator",
     "SparseProblem",
     "SparseState",
