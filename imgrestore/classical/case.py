@@ -12,7 +12,7 @@ from imgrestore.ops.blur_operator import BlurOperator, Boundary, as_psf
 from imgrestore.pixels import ChannelAxis, Planes, not_negative, to_mask, to_planes
 from imgrestore.psf import Psf
 
-__all__ = ["Case", "prepare"]
+__all__ = ["Case", "prepare", "to_fit"]
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,37 @@ def prepare(
         Where an argument is not as described; the message names it.
     """
     known = as_psf(psf)
-    planes = to_planes(image, known.ndim, channel_axis, dtype=dtype)
+    planes, valid = to_fit(image, known.ndim, mask, channel_axis, dtype=dtype)
     kernel = psf / psf.sum() if isinstance(psf, torch.Tensor) and psf.requires_grad else known
-    blur = BlurOperator(kernel, tuple(planes.data.shape[2:]), boundary, planes.data)
+    return Case(planes, known, BlurOperator(kernel, tuple(planes.data.shape[2:]), boundary, planes.data), valid)
+
+
+def to_fit(
+    image: Any, space: int, mask: Any, channel_axis: ChannelAxis, *, dtype: Any = None
+) -> tuple[Planes, torch.Tensor | None]:
+    """Check a picture and its mask of good pixels.
+
+    Parameters
+    ----------
+    image, mask, channel_axis, dtype
+        As in `prepare`.
+    space : int
+        2 for pictures, 3 for stacks.
+
+    Returns
+    -------
+    tuple of Planes and Tensor
+        The pixels to fit are None for all.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `prepare`.
+    """
+    planes = to_planes(image, space, channel_axis, dtype=dtype)
     if mask is None:
-        return Case(planes, known, blur, None if planes.finite else planes.good)
+        return planes, None if planes.finite else planes.good
     valid = planes.good & to_mask(mask, planes)
     if not bool(valid.any()):
         raise ValueError("mask leaves no pixel to fit; expected True where a pixel is good")
-    return Case(planes, known, blur, None if bool(valid.all()) else valid)
+    return planes, None if bool(valid.all()) else valid

@@ -1,0 +1,212 @@
+"""The steps by which a PSF of any shape is found: a sketch of the scene in few edges, and what blurs it to that."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.fft import next_fast_len
+from torch import Tensor
+
+from imgrestore.ops import fft_filter
+
+__all__ = ["Level", "gradients", "kernel_step", "otf", "periodic", "pruned", "recentred", "sketch", "usefulness"]
+
+# The sketch's edges are freed from the picture step by step, until they weigh this much.
+SPLIT_MOST, SPLIT_GROWS = 2.0, 2.0
+# Against the energy of the sketch's edges: how much a PSF is held to be small everywhere.
+RIDGE = 0.25
+STEPS = 15
+# What is fainter than this part of the brightest place of a PSF is noise, and so are pieces with less of the light.
+FAINT, LOOSE = 0.05, 0.1
+# Gradients of this many pixels around that cancel out say nothing of the blur: of this share of them that does not, and
+# below, none of their weight is left; of this one and above, all.
+USEFUL_WINDOW, USEFUL_LEAST = 5, 0.02
+USELESS, USEFUL = -0.5, 0.5
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of the pyramid, drawn out to a frame whose opposite edges fit."""
+
+    picture: Tensor
+    weight: Tensor
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, picture: Tensor, good: Tensor, width: int) -> Level:
+        """Prepare a picture (H, W) with its good pixels for a PSF of this width."""
+        drawn_out = periodic(picture, width)
+        shape = drawn_out.shape[0], drawn_out.shape[1]
+        weight = torch.zeros(shape)
+        far_from_bad = torch.from_numpy(cv2.erode(good.numpy().astype(np.uint8), np.ones((width, width))))
+        weight[: picture.shape[0], : picture.shape[1]] = _inside(picture.shape, width) * far_from_bad
+        weight[: picture.shape[0], : picture.shape[1]] *= usefulness(picture)
+        return cls(drawn_out, weight, shape)
+
+
+def sketch(picture: Tensor, otf: Tensor, weight: float) -> Tensor:
+    """A scene of few edges that the PSF blurs to the picture: least squares and a price for each edge.
+
+    Parameters
+    ----------
+    picture : Tensor, shape (H, W)
+        Opposite edges fit.
+    otf : complex Tensor, shape (H, W // 2 + 1)
+        Of the PSF.
+    weight : float
+        The price of a pixel that is not as its neighbours.
+
+    Returns
+    -------
+    Tensor, shape (H, W)
+    """
+    shape = picture.shape
+    slopes = _slope_power(torch.fft.fftfreq(shape[0]))[:, None] + _slope_power(torch.fft.rfftfreq(shape[1]))
+    power, towards_data = otf.abs().square(), fft_filter(picture, otf.conj().resolve_conj())
+    scene, split = picture, 2 * weight
+    while split < SPLIT_MOST:
+        across, along = gradients(scene)
+        edge = across.square().addcmul_(along, along) >= weight / split
+        across, along = across.mul_(edge), along.mul_(edge)
+        towards_edges = (across.roll(1, 1)).sub_(across).add_(along.roll(1, 0)).sub_(along)
+        response = (power + split * slopes).reciprocal_()
+        scene = fft_filter(torch.add(towards_data, towards_edges, alpha=split), response.to(otf.dtype))
+        split *= SPLIT_GROWS
+    return scene
+
+
+def usefulness(picture: Tensor) -> Tensor:
+    """How far gradients help to find a PSF: 1 beside long edges, 0 in what is narrower than the blur, and in noise.
+
+    Parameters
+    ----------
+    picture : Tensor, shape (H, W)
+
+    Returns
+    -------
+    Tensor, shape (H, W)
+
+    References
+    ----------
+    Xu & Jia, "Two-phase kernel estimation for robust motion deblurring" (2010).
+    """
+    across, along = (gradient.numpy() for gradient in gradients(picture))
+    near = (USEFUL_WINDOW, USEFUL_WINDOW)
+    kept = np.hypot(cv2.blur(across, near), cv2.blur(along, near))
+    whole = cv2.blur(np.hypot(across, along), near) + USEFUL_LEAST
+    share = torch.from_numpy(kept / whole)
+    return ((share - USELESS) / (USEFUL - USELESS)).clamp(0, 1)
+
+
+def kernel_step(
+    scene: Tensor, picture: Tensor, width: int, weight: Tensor, ridge: float = RIDGE, steps: int = STEPS
+) -> Tensor:
+    """The PSF that best takes the gradients of a scene to those of a picture, by conjugate gradients.
+
+    Parameters
+    ----------
+    scene, picture, weight : Tensor, shape (H, W)
+        Opposite edges fit; the weight says where gradients count.
+    width : int
+        Odd; of the PSF.
+    ridge : float
+        Against the energy of the edges: how much the PSF is held to be small.
+    steps : int
+
+    Returns
+    -------
+    Tensor, shape (width, width)
+        Also negative.
+    """
+    shape = scene.shape
+    of_scene, of_picture = ([torch.fft.rfft2(g * weight) for g in gradients(plane)] for plane in (scene, picture))
+    alike = torch.fft.irfft2(sum(s.abs().square() for s in of_scene), s=shape)
+    both = torch.fft.irfft2(sum(s.conj() * p for s, p in zip(of_scene, of_picture, strict=True)), s=shape)
+    wanted = both.roll((width // 2, width // 2), (0, 1))[:width, :width]
+    # Products of shifts within the PSF reach twice as far.
+    near = alike.roll((width, width), (0, 1))[: 2 * width, : 2 * width].roll((-width, -width), (0, 1))
+    filter_ = torch.fft.rfft2(near).real
+    hold = ridge * float(near[0, 0])
+
+    def normal(psf: Tensor) -> Tensor:
+        wide = F.pad(psf, (0, width, 0, width))
+        return torch.fft.irfft2(torch.fft.rfft2(wide) * filter_, s=wide.shape)[:width, :width] + hold * psf
+
+    psf, rest = torch.zeros_like(wanted), wanted.clone()
+    step, size = rest.clone(), float(rest.square().sum())
+    for _ in range(steps):
+        if size <= 1e-12 * float(wanted.square().sum()):
+            break
+        image = normal(step)
+        length = size / float((step * image).sum())
+        psf, rest = psf + length * step, rest - length * image
+        before, size = size, float(rest.square().sum())
+        step = rest + size / before * step
+    return psf
+
+
+def pruned(psf: Tensor) -> Tensor:
+    """A PSF without negative, faint and loose parts, its sum 1; one point where nothing is left."""
+    psf = psf.clamp_min(0)
+    psf = torch.where(psf < FAINT * psf.max(), 0, psf)
+    if float(psf.sum()) <= 0:
+        psf = torch.zeros_like(psf)
+        psf[psf.shape[0] // 2, psf.shape[1] // 2] = 1
+        return psf
+    count, labels = cv2.connectedComponents((psf > 0).numpy().astype(np.uint8), connectivity=8)
+    light = np.bincount(labels.ravel(), psf.numpy().ravel(), minlength=count)
+    loose = light < LOOSE * light[1:].max()
+    psf = torch.where(torch.from_numpy(loose[labels]), 0, psf)
+    return psf / psf.sum()
+
+
+def recentred(psf: Tensor) -> Tensor:
+    """A PSF moved by whole pixels, so that its centroid is in the middle; what leaves the frame is lost."""
+    middle = torch.arange(len(psf)) - len(psf) // 2
+    down, right = round(float((psf.sum(1) * middle).sum())), round(float((psf.sum(0) * middle).sum()))
+    reach = max(abs(down), abs(right))
+    moved = F.pad(psf, (reach,) * 4).roll((-down, -right), (0, 1))[reach : reach + len(psf), reach : reach + len(psf)]
+    return moved / moved.sum()
+
+
+def periodic(picture: Tensor, margin: int) -> Tensor:
+    """A picture drawn out by at least `margin`, below and to the right, so that it goes on into its other side."""
+    return _drawn_out(_drawn_out(picture, margin).T, margin).T.contiguous()
+
+
+def _drawn_out(picture: Tensor, margin: int) -> Tensor:
+    length = len(picture)
+    extra = next_fast_len(length + margin, real=True) - length
+    index = torch.arange(extra)
+    last, first = (length - 1 - index).clamp_min(0), (extra - 1 - index).clamp_max(length - 1)
+    fade = 0.5 - 0.5 * torch.cos(math.pi * (index + 1) / (extra + 1))[:, None]
+    return torch.cat([picture, (1 - fade) * picture[last] + fade * picture[first]])
+
+
+def gradients(plane: Tensor) -> tuple[Tensor, Tensor]:
+    """Differences to the next pixels, across and down; the last one's next is the first."""
+    return plane.roll(-1, 1) - plane, plane.roll(-1, 0) - plane
+
+
+def _slope_power(frequency: Tensor) -> Tensor:
+    return (2 * torch.sin(math.pi * frequency)).square()
+
+
+def _inside(shape: torch.Size, width: int) -> Tensor:
+    """1 inside, falling to 0 towards the frame, where the scene beyond it takes part."""
+    rows, columns = (
+        (((torch.arange(n) + 0.5 - n / 2).abs().neg() + n / 2 - width / 2) / width).clamp(0, 1) for n in shape
+    )
+    return rows[:, None] * columns
+
+
+def otf(psf: Tensor, shape: tuple[int, int]) -> Tensor:
+    """The half spectrum of a PSF on a frame, its middle at the origin."""
+    frame = torch.zeros(shape)
+    frame[: len(psf), : len(psf)] = psf
+    return torch.fft.rfft2(frame.roll((-(len(psf) // 2),) * 2, (0, 1)))
