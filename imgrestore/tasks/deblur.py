@@ -1,62 +1,43 @@
-"""Deblurring: y = k (x) x + n with a known k."""
+"""Deblurring: y = k (x) x + n, where k is known or estimated, and may change over the picture."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
 
 import torch
 
-from imgrestore import ops
-from imgrestore.classical.admm import sparse_planes
-from imgrestore.classical.case import Case, prepare
-from imgrestore.classical.quadratic import quadratic
-from imgrestore.classical.spectrum import estimate_balance
-from imgrestore.ops.blur_operator import BlurOperator, Boundary
-from imgrestore.pixels import ChannelAxis, saturated_pixels
+from imgrestore.classical.case import prepare, to_fit
+from imgrestore.classical.noise import noise_of_planes
+from imgrestore.classical.spectrum import noise_beyond_blur
+from imgrestore.ops.blur_operator import Boundary
+from imgrestore.pixels import ChannelAxis, Planes, not_negative, saturated_pixels
 from imgrestore.psf import Psf
-from imgrestore.tasks.deblur_net import refine as refine_scene
+from imgrestore.psf_field import PsfField
+from imgrestore.tasks.deblur_blind import find_blurs
+from imgrestore.tasks.deblur_field import FieldFit, field_blur, find_fields, known_field
+from imgrestore.tasks.deblur_fit import Answer, Blur, Fit, Method, rms
 from imgrestore.types import Restoration
 
 __all__ = ["Method", "deblur"]
 
-Method = Literal["auto", "wiener", "rl", "tv", "hyperlaplacian"]
-
-NO_PSF = (
-    "deblur needs a psf: pass an array, an imgrestore.Psf (Psf.gaussian(2), Psf.disk(5), Psf.motion(15, angle=30)), "
-    "or words or a file's name ('gaussian:2', 'disk:5', 'motion:15:30', 'psf.tif')"
-)
 # A residual this many times the noise says that the PSF is not the one that blurred the picture.
 UNEXPLAINED = 2.0
 ROUNDING = 2e-3
 # A PSF with all but this part of its light in one pixel blurs nothing.
 SPREAD = 1e-3
-RICHARDSON_LUCY_STEPS = 200
-# So little that a star keeps its light to 1 %, and enough that even light does not break up into grains.
-RICHARDSON_LUCY_TV = 0.001
-SPARSE_STEPS = {"tv": 30, "hyperlaplacian": 40}
-# A dark ground: this part of the picture within so many noise levels above this quantile.
-SKY_PART = 0.4
-SKY_WIDTH = 6.0
-SKY_QUANTILE = 0.01
-# and lights this many times brighter than that width.
-SKY_CONTRAST = 30.0
-SAMPLES = 1_000_000
 # 8-bit files are rounded, compressed and not linear in light, and their PSFs are guesses: more than the noise.
 EIGHT_BIT = 255.0
 CAMERA_ERROR = 2.0 / 255
 # The net was trained on errors smaller than theirs; told of more noise, it draws fewer ripples beside bright lights.
 CAMERA_CAUTION = 2.0
-# Noise does not take a dark pixel further below 0 than this many times its standard deviation.
-LIGHT_NOISE = 6.0
 
 
 def deblur(
     image: Any,
     psf: Any = None,
     *,
+    field: tuple[int, int] | None = None,
     method: Method = "auto",
     noise: float | None = None,
     mask: Any = None,
@@ -64,11 +45,12 @@ def deblur(
     refine: bool = True,
     boundary: Boundary = "unknown",
     channel_axis: ChannelAxis = "auto",
+    progress: Callable[[str, float], None] | None = None,
 ) -> Any:
-    """Sharpen a picture whose blur is known.
+    """Sharpen a picture, whose blur is known or is found.
 
-    Nothing needs to be set: the noise and the weights are estimated, the scene is taken to go on beyond the frame, and
-    saturated and NaN pixels stay out of the fit.
+    Nothing needs to be set: the PSF, the noise and the weights are estimated, the scene is taken to go on beyond the
+    frame, and saturated and NaN pixels stay out of the fit. A picture in which no blur is found comes back as it was.
 
     Parameters
     ----------
@@ -77,8 +59,12 @@ def deblur(
         it is; (D, H, W) with a 3-D PSF. Torch: (H, W), (C, H, W), (N, C, H, W), and with a depth before H for a 3-D
         PSF. uint8, uint16, or floating point in any range (values outside 0 to 1 are kept). Computed in float32,
         float64 tensors in float64; each picture of a batch is judged alone.
-    psf : Psf, array or str
-        What blurred the picture; see `imgrestore.Psf`. Words as in `Psf.parse`. It is scaled to sum 1.
+    psf : Psf, PsfField, array or str, optional
+        What blurred the picture; see `imgrestore.Psf`. Words as in `Psf.parse`. It is scaled to sum 1. A
+        `imgrestore.PsfField`, or an array (rows, columns, h, w) of PSFs, is for blur that changes over the picture.
+        By default it is estimated, of each picture of a batch alone: see `imgrestore.classical.estimate_psf`.
+    field : tuple of int, optional
+        Rows and columns of PSFs to be estimated, where the blur changes over the picture and none is known.
     method : {"auto", "wiener", "rl", "tv", "hyperlaplacian"}
         "wiener": linear, fastest. "rl": Richardson-Lucy, positive, keeps the light; for counts. "tv": total variation.
         "hyperlaplacian": sparse gradients. "auto": Richardson-Lucy for stacks, and for counts on an even dark ground
@@ -92,26 +78,30 @@ def deblur(
     refine : bool
         Let "auto" hand gray and RGB photographs to the net. False: the classical estimate.
     boundary : {"unknown", "zero", "reflect", "periodic"}
-        What the scene does beyond the frame; the net takes part where it is unknown.
+        What the scene does beyond the frame; the net takes part where it is unknown. Fields of PSFs go with "unknown".
     channel_axis : int, None or "auto"
         As in scikit-image: the axis of the channels, or None where there are none and leading axes are a batch. Set it
         for pictures of more than 4 channels, and for 4 channels none of which is alpha.
+    progress : callable, optional
+        Called with what is being done and the part of that step which is done, from 0 to 1.
 
     Returns
     -------
     array or Restoration
         Type, shape, dtype and range of `image`. Its `Restoration` has the layers "reblurred" (what the result looks
         like through the PSF) and "residual" (what that leaves over), whose sum is the input, and "refinement" (what the
-        net changed, where it took part); `mask` (True where a
-        pixel was left out of the fit), `psf`, and `confidence`: the noise over the residual, 1 at the most.
+        net changed, where it took part); `mask` (True where a pixel was left out of the fit), `psf` (a tuple where the
+        pictures of a batch have their own), and `confidence`: the noise over the residual, 1 at the most, or the
+        confidence in an estimated PSF where that is less.
 
     Raises
     ------
     TypeError
         Where `image` is no array, or has a dtype other than those above.
     ValueError
-        Where there is no PSF, the PSF is zero, negative, NaN or larger than the picture, the picture is empty or has no
-        finite pixel, its layout cannot be told, or an option is none of those above.
+        Where the PSF is zero, negative, NaN or larger than the picture, the picture is empty or has no
+        finite pixel, its layout cannot be told, an option is none of those above, `psf` and `field` are both given, or
+        the windows of `field` are less than 64 pixels long.
 
     See Also
     --------
@@ -131,157 +121,92 @@ def deblur(
     >>> sharp = deblur(blurred, "disk:2.5")
     >>> sharp.shape, sharp.dtype, bool(sharp.max() > 1000)
     ((64, 64), dtype('uint16'), True)
+
+    Without a PSF:
+
+    >>> from skimage import data
+    >>> found = deblur(data.camera()[:200, :200], details=True)
+    >>> found.notes[0]
+    'no blur was found'
     """
-    if psf is None:
-        raise ValueError(NO_PSF)
     if method not in get_args(Method):
         raise ValueError(f"method is {method!r}; expected one of {', '.join(get_args(Method))}")
     double = isinstance(image, torch.Tensor) and image.dtype == torch.float64
-    case = prepare(image, psf, boundary, mask, channel_axis, dtype=torch.float64 if double else torch.float32)
-    planes, blur = case.planes, case.blur
-    eight_bit = planes.peak == EIGHT_BIT
-    sigma = case.sigma(noise)
-    if eight_bit and noise is None:
-        sigma = (sigma.square() + CAMERA_ERROR**2).sqrt()
-    valid = torch.ones_like(planes.good) if case.valid is None else case.valid
-    saturated = saturated_pixels(planes, valid)
-
-    reason = _nothing_to_do(case.psf, planes.data, valid)
+    dtype = torch.float64 if double else torch.float32
+    if psf is not None and field is not None:
+        raise ValueError("psf and field are both given; expected one of them: field is for PSFs that are to be found")
+    psfs = known_field(psf)
+    if psf is None or psfs is not None:
+        planes, valid = to_fit(image, 2, mask, channel_axis, dtype=dtype)
+        if psfs is not None:
+            blurs = [field_blur(psfs, planes.data, boundary)] * len(planes.data)
+        elif field is not None:
+            blurs = find_fields(planes, valid, field, boundary, progress)
+        else:
+            blurs = find_blurs(planes, valid, boundary, progress)
+    else:
+        case = prepare(image, psf, boundary, mask, channel_axis, dtype=dtype)
+        planes, valid = case.planes, case.valid
+        blurs = [Blur(case.blur, case.psf)] * len(planes.data)
+    used = torch.ones_like(planes.good) if valid is None else valid
+    reason = _nothing_to_do(blurs, planes.data, used)
     if reason:
-        layers = {
-            "reblurred": planes.back(planes.data, as_float=True),
-            "residual": planes.back(torch.zeros_like(planes.data), as_float=True),
-        }
         same = image.clone() if isinstance(image, torch.Tensor) else image.copy()
-        return Restoration(same, layers, psf=case.psf, confidence=1.0, notes=(reason,)) if details else same
+        return _untouched(same, planes, blurs, reason) if details else same
 
-    caution = CAMERA_CAUTION if eight_bit and noise is None else 1.0
-    answers = [
-        _Fit(data, blur, level, good, clipped, eight_bit).answer(method, caution if refine else None)
-        for data, level, good, clipped in zip(
-            *(part.split(1) for part in (planes.data, sigma, valid, saturated)), strict=True
+    saturated = saturated_pixels(planes, used)
+    level = None if noise is None else not_negative(noise, "noise", note=", in the picture's units") / planes.peak
+    fits = [
+        _fit(data, blur, level, good, clipped, planes.peak == EIGHT_BIT)
+        for data, blur, good, clipped in zip(
+            planes.data.split(1), blurs, used.split(1), saturated.split(1), strict=True
         )
     ]
-    result = planes.back(torch.cat([blur.framed(answer.scene) for answer in answers]), keep_bad=False)
-    if not details:
-        return result
-    return _restoration(result, answers, case, sigma, valid & ~saturated)
+    if progress is not None:
+        progress("deblurring", 0.0)
+    answers, scenes = [], []
+    for fit, blur, finite in zip(fits, blurs, planes.good.split(1), strict=True):
+        sharp = _is_point(blur.psf)
+        answers.append(Answer(fit.data, None, ()) if sharp else fit.answer(method, refine))
+        scenes.append(torch.where(finite, fit.data, torch.nan) if sharp else fit.blur.framed(answers[-1].scene))
+    result = planes.back(torch.cat(scenes), keep_bad=False)
+    return _restoration(result, fits, answers, blurs, planes, used & ~saturated) if details else result
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """The scene of one picture, what the net changed of it (None where it took no part), and how it was found."""
+def _fit(
+    data: torch.Tensor, blur: Blur, level: float | None, good: torch.Tensor, clipped: torch.Tensor, eight_bit: bool
+) -> Fit:
+    """One picture with its noise, to which the errors of a camera and of an estimated PSF are added."""
+    if level is not None:
+        sigma = data.new_full((1, data.shape[1]) + (1,) * (data.ndim - 2), level)
+    else:
+        sigma = _noise(data, blur, None if bool(good.all()) else good)
+    camera = eight_bit and level is None
+    if camera:
+        sigma = (sigma.square() + CAMERA_ERROR**2).sqrt()
+    sigma = sigma * blur.caution
+    caution = CAMERA_CAUTION if camera else 1.0
+    if isinstance(blur.psf, PsfField):
+        return FieldFit(data, blur.operator, sigma, good, clipped, eight_bit, caution, psfs=blur.psf)
+    return Fit(data, blur.operator, sigma, good, clipped, eight_bit, caution)
 
-    scene: torch.Tensor
-    change: torch.Tensor | None
-    notes: tuple[str, ...]
 
-
-@dataclass(frozen=True)
-class _Fit:
-    """One picture (1, C, *frame), its blur, and what is known of its pixels."""
-
-    data: torch.Tensor
-    blur: BlurOperator
-    sigma: torch.Tensor
-    good: torch.Tensor
-    clipped: torch.Tensor
-    eight_bit: bool
-
-    @property
-    def valid(self) -> torch.Tensor | None:
-        """The pixels to fit; None for all."""
-        return None if bool(self.good.all()) else self.good
-
-    @property
-    def saturated(self) -> torch.Tensor | None:
-        """The pixels that are lower bounds only; None for none."""
-        return self.clipped if bool(self.clipped.any()) else None
-
-    @property
-    def robust(self) -> bool:
-        """Counts are noisier where they are bright; only a camera's glare and clipping call for distrust."""
-        return self.eight_bit or self.saturated is not None
-
-    @cached_property
-    def sky(self) -> torch.Tensor | None:
-        """The dark ground. An 8-bit picture's black is a choice of its maker, and its noise is hidden there."""
-        return None if self.eight_bit else _sky(self.data, self.sigma, self.good)
-
-    @cached_property
-    def lower(self) -> torch.Tensor | None:
-        """The level below which nothing in the scene is."""
-        return _darkest(self.data, self.sigma, self.good) if self.sky is None else self.sky
-
-    def answer(self, method: Method, caution: float | None) -> _Answer:
-        """Deblur by a method; with a caution given, "auto" asks the net."""
-        if method != "auto":
-            return _Answer(self.solve(method), None, (f"method {method}", *self._warnings(method)))
-        counts = self.lower is not None and (self.blur.space == 3 or self.sky is not None)
-        chosen: Method = "rl" if counts else "tv"
-        note = f"method {chosen}"
-        if counts or caution is None:
-            return _Answer(self.solve(chosen), None, (note,))
-        refined = refine_scene(
-            self.data,
-            self.blur,
-            self.sigma,
-            valid=self.valid,
-            saturated=self.saturated,
-            lower=self.lower,
-            robust=self.robust,
-            caution=caution,
-        )
-        if refined.scene is None:
-            return _Answer(self.solve(chosen), None, (note, refined.note))
-        return _Answer(refined.scene, refined.change, (note, refined.note))
-
-    def _warnings(self, method: Method) -> tuple[str, ...]:
-        below = int(((self.data < 0) & self.good).sum()) if method == "rl" and self.lower is None else 0
-        return (f"{below} values below 0 were taken for 0",) if below else ()
-
-    def solve(self, method: Method) -> torch.Tensor:
-        """The scene by a classical method, on the domain or the frame."""
-        data, blur, sigma = self.data, self.blur, self.sigma
-        if method == "wiener":
-            used = None if self.valid is None and self.saturated is None else self.good & ~self.clipped
-            balance = estimate_balance(data, blur, sigma, used)
-            return quadratic(data, blur, balance, valid=self.valid, saturated=self.saturated)
-        if method == "rl":
-            background: torch.Tensor | float = 0.0 if self.sky is None else self.sky
-            scene, _ = ops.richardson_lucy(
-                data,
-                blur,
-                RICHARDSON_LUCY_STEPS,
-                background=background,
-                tv_weight=RICHARDSON_LUCY_TV,
-                sigma=sigma,
-                valid=self.valid,
-                saturated=self.saturated,
-            )
-            return scene + background
-        return sparse_planes(
-            data,
-            blur,
-            sigma,
-            prior="tv" if method == "tv" else "hyper_laplacian",
-            num_iter=SPARSE_STEPS[method],
-            valid=self.valid,
-            saturated=self.saturated,
-            lower=self.lower,
-            robust=self.robust,
-        ).scene
+def _noise(data: torch.Tensor, blur: Blur, valid: torch.Tensor | None) -> torch.Tensor:
+    # What one PSF lets nothing pass of, another of the field may.
+    by_median = isinstance(blur.psf, PsfField)
+    return noise_of_planes(data, valid) if by_median else noise_beyond_blur(data, blur.operator, valid)
 
 
 def _restoration(
-    result: Any, answers: list[_Answer], case: Case, sigma: torch.Tensor, used: torch.Tensor
+    result: Any, fits: list[Fit], answers: list[Answer], blurs: list[Blur], planes: Planes, used: torch.Tensor
 ) -> Restoration:
     """The result with its layers and what can be said of it."""
-    planes, peak = case.planes, case.planes.peak
-    reblurred = torch.cat([case.blur.observe(answer.scene) for answer in answers])
+    peak = planes.peak
+    reblurred = torch.cat([fit.blur.observe(answer.scene) for fit, answer in zip(fits, answers, strict=True)])
     residual = planes.data - reblurred
-    noise, level = sigma.square().mean().sqrt(), _rms(residual, used)
-    notes = list(dict.fromkeys(note for answer in answers for note in answer.notes))
+    noise, level = _seen_noise(fits, blurs), rms(residual, used)
+    notes = list(dict.fromkeys(note for blur in blurs for note in blur.notes))
+    notes += dict.fromkeys(note for answer in answers for note in answer.notes)
     notes.append(f"noise {float(noise) * peak:.4g} in the picture's units")
     left_out = int((~used).sum())
     if left_out:
@@ -301,19 +226,42 @@ def _restoration(
         result,
         layers,
         mask=planes.back_mask(~used),
-        psf=case.psf,
-        confidence=float((noise / level.clamp_min(1e-12)).clamp(max=1)),
+        psf=_one_or_all(blurs),
+        confidence=min(float((noise / level.clamp_min(1e-12)).clamp(max=1)), *(blur.confidence for blur in blurs)),
         notes=tuple(notes),
         forward=_observed_again,
     )
+
+
+def _seen_noise(fits: list[Fit], blurs: list[Blur]) -> torch.Tensor:
+    """The noise of the pictures, without what was added out of caution."""
+    powers = [(fit.sigma / blur.caution).square().mean() for fit, blur in zip(fits, blurs, strict=True)]
+    return torch.stack(powers).mean().sqrt()
+
+
+def _untouched(same: Any, planes: Planes, blurs: list[Blur], reason: str) -> Restoration:
+    """A picture that is returned as it is, with a residual of nothing."""
+    layers = {
+        "reblurred": planes.back(planes.data, as_float=True),
+        "residual": planes.back(torch.zeros_like(planes.data), as_float=True),
+    }
+    notes = tuple(dict.fromkeys([*(note for blur in blurs for note in blur.notes), reason]))
+    confidence = min(blur.confidence for blur in blurs)
+    return Restoration(same, layers, psf=_one_or_all(blurs), confidence=confidence, notes=notes)
+
+
+def _one_or_all(blurs: list[Blur]) -> Any:
+    """The PSF of a picture, or of a batch in which all have the same; else a tuple."""
+    psfs = [blur.psf for blur in blurs]
+    return psfs[0] if all(psf is psfs[0] for psf in psfs) else tuple(psfs)
 
 
 def _observed_again(image: Any, layers: Mapping[str, Any]) -> Any:
     return layers["reblurred"] + layers["residual"]
 
 
-def _nothing_to_do(psf: Psf, data: torch.Tensor, valid: torch.Tensor) -> str | None:
-    if psf.array[psf.centre] > 1 - SPREAD:
+def _nothing_to_do(blurs: list[Blur], data: torch.Tensor, valid: torch.Tensor) -> str | None:
+    if all(_is_point(blur.psf) for blur in blurs):
         return "nothing to deblur: the PSF is a single point"
     values = data.detach()[valid]
     if bool(values.max() == values.min()):
@@ -321,29 +269,6 @@ def _nothing_to_do(psf: Psf, data: torch.Tensor, valid: torch.Tensor) -> str | N
     return None
 
 
-def _darkest(data: torch.Tensor, sigma: torch.Tensor, valid: torch.Tensor) -> torch.Tensor | None:
-    """0 for a picture of light, which has no values below it but for noise; None for any other."""
-    light = (data.detach() >= -LIGHT_NOISE * sigma) | ~valid
-    return torch.zeros_like(sigma) if bool(light.all()) else None
-
-
-def _sky(data: torch.Tensor, sigma: torch.Tensor, valid: torch.Tensor) -> torch.Tensor | None:
-    """The level (N, C, 1, ...) of an even dark ground that most of the picture shows, or None.
-
-    Stars and stained cells stand on such a ground. No part of the scene is darker, and light that is taken for less
-    than the ground would be light taken from its surroundings.
-    """
-    flat = torch.where(valid, data.detach(), torch.nan).flatten(2)
-    flat = flat[..., :: max(1, flat.shape[-1] // SAMPLES)]
-    low = flat.nanquantile(SKY_QUANTILE, dim=-1, keepdim=True)
-    width = SKY_WIDTH * sigma.detach().flatten(2)
-    near = (flat <= low + width).sum(dim=-1, keepdim=True)
-    bright = flat.nan_to_num(-torch.inf).amax(dim=-1, keepdim=True) - low > SKY_CONTRAST * width
-    if not bool(((near >= SKY_PART * flat.shape[-1]) & bright).all()):
-        return None
-    return low.clamp_min(0).reshape(sigma.shape)
-
-
-def _rms(residual: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-    values = residual.detach()[where]
-    return values.square().mean().sqrt() if values.numel() else residual.new_zeros(())
+def _is_point(psf: Psf | PsfField) -> bool:
+    middle: tuple[Any, ...] = (..., *psf.centre)
+    return bool((psf.array[middle] > 1 - SPREAD).all())
