@@ -52,7 +52,7 @@ $(BUILT): $(READY) $(NATIVE)
 
 install: $(BUILT)  ## Make the environment and build the native code.
 
-demo: $(BUILT)  ## Deblur a real picture; result and comparison go to demo/.
+demo: $(BUILT)  ## Deblur a real picture, with a PSF and blind; results and comparisons go to demo/.
 	@$(BIN)/python tools/demo.py
 
 lint: $(BUILT)  ## ruff and mypy.

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imgrestore.psf_field import PsfField
 from imgrestore.sheet_page import Panel, compose, panel_scale
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from imgrestore.psf import Psf
     from imgrestore.types import Restoration
 
 __all__ = ["draw"]
 
 ACCENT = (214, 96, 38)
 NOT_A_NUMBER = (150, 178, 214)
+# Of the lines between the PSFs of a field.
+BETWEEN = (70, 70, 70)
 DETAIL = 3
 # Layers that hold the result once more, as floating point.
 RESULTS = ("scene", "transmission", "diffuse")
@@ -59,7 +64,11 @@ def draw(restoration: Restoration, truth: Any = None, title: str | None = None) 
     >>> sheet.mode
     'RGB'
     """
-    space = 3 if restoration.psf is not None and restoration.psf.ndim == 3 else 2
+    psf = restoration.psf[0] if isinstance(restoration.psf, tuple) else restoration.psf
+    space = 3 if psf is not None and psf.ndim == 3 else 2
+    if psf is not None and psf.shape == (1, 1):
+        # No blur: one pixel, drawn as large as a picture, would say nothing.
+        psf, restoration = None, replace(restoration, psf=None)
     result, alpha = _split_alpha(restoration)
     pictures = {"result": _canonical(result, space)}
     if restoration.layers:
@@ -85,7 +94,7 @@ def draw(restoration: Restoration, truth: Any = None, title: str | None = None) 
 
     detail = _detail_row(rows[-1], _ground(rows[-1], list(pictures), restoration))
     others = _layer_panels(restoration, space, span)
-    others += _psf_panel(restoration) + _mask_panel(restoration, space, span)
+    others += _psf_panel(psf) + _mask_panel(restoration, space, span)
     return compose(_title(restoration, title, span), rows, detail, others)
 
 
@@ -204,14 +213,26 @@ def _layer_panels(restoration: Restoration, space: int, span: tuple[float, float
     return panels
 
 
-def _psf_panel(restoration: Restoration) -> list[Panel]:
-    if restoration.psf is None:
+def _psf_panel(psf: Psf | PsfField | None) -> list[Panel]:
+    if psf is None:
         return []
-    values = restoration.psf.array
-    name = "PSF (maximum)" if values.ndim == 3 else "PSF"
-    flat = values.max(axis=0) if values.ndim == 3 else values
-    size = " x ".join(str(n) for n in values.shape)
+    size = " x ".join(str(n) for n in psf.shape)
+    if isinstance(psf, PsfField):
+        return [Panel(f"PSFs, {psf.grid[0]} x {psf.grid[1]} of {size}", _mosaic(psf), smooth=False, ground=(0, 0, 0))]
+    name = "PSF (maximum)" if psf.ndim == 3 else "PSF"
+    flat = psf.array.max(axis=0) if psf.ndim == 3 else psf.array
     return [Panel(f"{name}, {size}", _tones(flat[..., None], 0.0, float(flat.max())), smooth=False, ground=(0, 0, 0))]
+
+
+def _mosaic(field: PsfField) -> np.ndarray:
+    """The PSFs in their rows and columns, each with its own stretch, and thin lines between them."""
+    values = field.array / field.array.max(axis=(2, 3), keepdims=True)
+    apart = np.pad(values, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=np.nan)
+    rows, columns, height, width = apart.shape
+    flat = apart.transpose(0, 2, 1, 3).reshape(rows * height, columns * width)[:-1, :-1, None]
+    pixels = _tones(flat, 0.0, 1.0)
+    pixels[np.isnan(flat[..., 0])] = BETWEEN
+    return pixels
 
 
 def _mask_panel(restoration: Restoration, space: int, span: tuple[float, float]) -> list[Panel]:

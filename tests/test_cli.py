@@ -148,7 +148,6 @@ def test_usage_errors(folder, words, message):
 @pytest.mark.parametrize(
     ("psf", "message"),
     [
-        (None, "deblur needs a psf"),
         ("gausian:2", "--psf gausian:2: no such file, nor gaussian:SIGMA"),
         ("disk:x", "expected gaussian:SIGMA, disk:RADIUS, motion:LENGTH:ANGLE or a file"),
         ("disk:-1", "expected a positive number"),
@@ -158,7 +157,7 @@ def test_usage_errors(folder, words, message):
 def test_psf_errors(here, psf, message):
     io.write("in.png", PICTURE)
     (here / "in.txt").write_text("text")
-    result = call("deblur", "in.png", "-o", "out.png", *(["--psf", psf] if psf else []))
+    result = call("deblur", "in.png", "-o", "out.png", "--psf", psf)
     assert result.exit_code == 2
     assert message in result.stderr
     assert not (here / "out.png").exists()

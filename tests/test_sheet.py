@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from imgrestore import Psf, Restoration, deblur, sheet_page
+from imgrestore import Psf, PsfField, Restoration, deblur, sheet_page
 from imgrestore import sheet as sheets
 from imgrestore.sheet import ACCENT, NOT_A_NUMBER, draw
 from imgrestore.sheet_page import PAPER
@@ -105,6 +105,19 @@ def test_stack_shows_maximum_and_slice():
     assert sheets._flat(canonical, "maximum").max() == 100
     assert sheets._flat(canonical, "middle").max() == 0
     assert draw(restoration(stack, psf=psf)).height > draw(flat).height
+
+
+def test_a_field_is_drawn_with_its_psfs_in_their_places():
+    field = PsfField([["disk:1", "disk:3"], ["disk:2", Psf([[1.0]])]])
+    (panel,) = sheets._psf_panel(field)
+    assert panel.caption == "PSFs, 2 x 2 of 7 x 7"
+    assert panel.pixels.shape == (15, 15, 3)
+    assert panel.pixels[3, 3].tolist() == panel.pixels[11, 11].tolist() == [255] * 3
+    assert (panel.pixels[11, 8:11] == 0).all()
+    assert (panel.pixels[7] == sheets.BETWEEN).all()
+    assert draw(restoration(PICTURES["gray"], psf=field)).size == draw(restoration(PICTURES["gray"])).size
+    # Of a batch whose pictures have different ones, the first is shown.
+    assert draw(restoration(PICTURES["batch"], psf=(field, Psf.disk(2)))).mode == "RGB"
 
 
 @pytest.mark.parametrize(

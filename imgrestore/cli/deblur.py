@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,8 @@ from .run import Work, read_mask, run
 
 if TYPE_CHECKING:
     from imgrestore.psf import Psf
+    from imgrestore.psf_field import PsfField
+    from imgrestore.types import Restoration
 
 
 class MethodName(str, Enum):
@@ -39,7 +41,24 @@ def command(
     out: Out,
     psf: Annotated[
         str | None,
-        typer.Option(help="What blurred them: gaussian:SIGMA, disk:RADIUS, motion:LENGTH:ANGLE, or a file."),
+        typer.Option(
+            help="What blurred them: gaussian:SIGMA, disk:RADIUS, motion:LENGTH:ANGLE, or a file; "
+            "estimated from each picture by default."
+        ),
+    ] = None,
+    save_psf: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the PSF that was used, as .npy (exact), .tif or .png: a file, or for several a folder or "
+            "{name}.npy; of a stack of pages that of the first.",
+        ),
+    ] = None,
+    field: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROWSxCOLUMNS", help="Estimate the blur in so many parts of the picture, as it changes over it."
+        ),
     ] = None,
     method: Annotated[MethodName, typer.Option(help="How to deblur.")] = MethodName.auto,
     noise: Annotated[
@@ -60,9 +79,11 @@ def command(
     overwrite: Overwrite = False,
     verbose: Verbose = False,
 ) -> None:
-    """Deblur pictures whose blur is known.
+    """Deblur pictures, whose blur is known or estimated.
 
     Type, size, bit depth and metadata of each picture are kept.
+
+    Without --psf, a picture in which no blur is found comes back as it was.
 
     A stack of pages is deblurred as a volume with a 3-D PSF, else page by page.
 
@@ -72,8 +93,11 @@ def command(
     def prepare() -> Work:
         from imgrestore.tasks.deblur import deblur
 
-        known = _psf(psf)
-        settings = {
+        if psf is not None and field is not None:
+            raise ValueError("--psf and --field are both given; expected one of them: --field is for PSFs to be found")
+        known = None if psf is None else _psf(psf)
+        _check_saving(save_psf, known, field)
+        settings: dict[str, Any] = {
             "psf": known,
             "method": method.value,
             "noise": noise,
@@ -81,19 +105,68 @@ def command(
             "boundary": boundary.value,
             "refine": refine,
         }
-        return Work(deblur, settings, space=known.ndim)
+        if field is not None:
+            settings["field"] = _rows_and_columns(field)
+        if known is not None:
+            return Work(deblur, settings, space=known.ndim)
+        return Work(deblur, settings, has_progress=True, told=_found if verbose else _left_alone)
 
-    run("deblur", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)
+    run(
+        "deblur",
+        prepare,
+        inputs,
+        out,
+        details=details,
+        recursive=recursive,
+        overwrite=overwrite,
+        verbose=verbose,
+        save_psf=save_psf,
+    )
 
 
-def _psf(text: str | None) -> Psf:
-    from imgrestore.psf import Psf
+def _found(restoration: Restoration) -> str | None:
+    """What was found out about the blur of a picture."""
+    return _left_alone(restoration) or (restoration.notes[0] if restoration.notes else None)
 
-    if text is None:
-        from imgrestore.tasks.deblur import NO_PSF
 
-        raise ValueError(f"--psf is missing: {NO_PSF}")
+def _left_alone(restoration: Restoration) -> str | None:
+    """Why nothing was done, where it was not."""
+    if not any(note.startswith("nothing to deblur: the PSF") for note in restoration.notes):
+        return None
+    return f"left as it was: {restoration.notes[0]}"
+
+
+def _check_saving(save_psf: str | None, known: Psf | PsfField | None, field: str | None) -> None:
+    if save_psf is None:
+        return
+    several = field is not None or (known is not None and known.array.ndim == 4)
+    folder = save_psf.endswith("/") or Path(save_psf).is_dir()
+    if several and not folder and Path(save_psf).suffix.lower() not in (".npy", ""):
+        raise ValueError(f"--save-psf {save_psf}: a field of PSFs is written to .npy only")
+    if known is not None and known.ndim == 3 and Path(save_psf).suffix.lower() == ".png":
+        raise ValueError(f"--save-psf {save_psf}: a 3-D PSF does not fit into PNG; expected .npy or .tif")
+
+
+def _rows_and_columns(text: str) -> tuple[int, int]:
     try:
+        rows, columns = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        rows = columns = 0
+    if rows < 1 or columns < 1:
+        raise ValueError(f"--field is {text!r}; expected ROWSxCOLUMNS, such as 3x4")
+    return rows, columns
+
+
+def _psf(text: str) -> Psf | PsfField:
+    import numpy as np
+
+    from imgrestore.psf import Psf, read_numbers
+    from imgrestore.psf_field import PsfField
+
+    try:
+        path = Path(text)
+        if path.suffix.lower() in (".npy", ".npz") and np.ndim(values := read_numbers(path)) == 4:
+            return PsfField(values)
         return Psf.parse(text)
     except FileNotFoundError:
         raise ValueError(

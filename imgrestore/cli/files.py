@@ -12,6 +12,8 @@ from imgrestore import io
 
 SHEETS = (".png", ".jpg", ".jpeg", ".webp")
 """The formats in which a sheet is worth keeping."""
+PSFS = (".npy", ".tif", ".tiff", ".png")
+"""The formats in which a PSF is kept: exact, as float32, and scaled to 16 bits."""
 
 
 class UsageError(ValueError):
@@ -27,11 +29,14 @@ class Job:
     source, target : Path
     sheet : Path or None
         Where the sheet goes, if one is wanted.
+    psf : Path or None
+        Where the PSF goes, if it is to be kept.
     """
 
     source: Path
     target: Path
     sheet: Path | None = None
+    psf: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,14 @@ class _Found:
     from_many: bool  # a folder or a pattern gave it
 
 
-def plan(inputs: Sequence[str], out: str, *, details: str | None = None, recursive: bool = False) -> list[Job]:
+def plan(
+    inputs: Sequence[str],
+    out: str,
+    *,
+    details: str | None = None,
+    save_psf: str | None = None,
+    recursive: bool = False,
+) -> list[Job]:
     """Expand files, folders and patterns, and name the file that each picture is written to.
 
     Parameters
@@ -52,6 +64,8 @@ def plan(inputs: Sequence[str], out: str, *, details: str | None = None, recursi
         A file for one picture, else a folder. A folder's own structure is kept below it.
     details : str, optional
         The sheet of one picture; for several a folder, or a name with ``{name}`` in it.
+    save_psf : str, optional
+        The same for the PSF.
     recursive : bool
         Go down into folders.
 
@@ -76,7 +90,8 @@ def plan(inputs: Sequence[str], out: str, *, details: str | None = None, recursi
         Job(
             item.path,
             Path(out) / item.inside if folder else Path(out),
-            None if details is None else _sheet(details, item.inside, len(found)),
+            None if details is None else _beside("--details", details, SHEETS, item.inside, len(found)),
+            None if save_psf is None else _beside("--save-psf", save_psf, PSFS, item.inside, len(found)),
         )
         for item in found
     ]
@@ -118,25 +133,26 @@ def _check_file(text: str, suffixes: Sequence[str] | frozenset[str], option: str
         raise UsageError(f"{option} {text}: there is no folder {path.parent}")
 
 
-def _sheet(details: str, inside: Path, count: int) -> Path:
-    if "{name}" in details:
-        path = Path(details.replace("{name}", "_".join(inside.with_suffix("").parts)))
-        if path.suffix.lower() not in SHEETS:
-            raise UsageError(f"--details {details}: expected a name that ends in {', '.join(SHEETS)}")
+def _beside(option: str, text: str, suffixes: Sequence[str], inside: Path, count: int) -> Path:
+    """The file that goes with one of several pictures; in a folder it has the first of the suffixes."""
+    if "{name}" in text:
+        path = Path(text.replace("{name}", "_".join(inside.with_suffix("").parts)))
+        if path.suffix.lower() not in suffixes:
+            raise UsageError(f"{option} {text}: expected a name that ends in {', '.join(suffixes)}")
         return path
-    if _is_folder(details) or (count > 1 and not Path(details).suffix and not Path(details).exists()):
-        return Path(details) / inside.with_suffix(".png")
+    if _is_folder(text) or (count > 1 and not Path(text).suffix and not Path(text).exists()):
+        return Path(text) / inside.with_suffix(suffixes[0])
     if count > 1:
-        raise UsageError(f"--details {details} is one file for {count} pictures; expected a folder or {{name}}")
-    _check_file(details, SHEETS, "--details")
-    return Path(details)
+        raise UsageError(f"{option} {text} is one file for {count} pictures; expected a folder or {{name}}")
+    _check_file(text, suffixes, option)
+    return Path(text)
 
 
 def _check_apart(jobs: Sequence[Job]) -> None:
     sources = {os.path.realpath(job.source) for job in jobs}
     taken: dict[str, Path] = {}
     for job in jobs:
-        for target in (job.target, job.sheet):
+        for target in (job.target, job.sheet, job.psf):
             if target is None:
                 continue
             real = os.path.realpath(target)

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
     from .files import Job
 
-__all__ = ["Work", "read_mask", "read_pixels", "read_triple", "restore_picture", "run"]
+__all__ = ["Watch", "Work", "read_mask", "read_pixels", "read_triple", "restore_picture", "run"]
 
 INTERRUPTED = 130
 # Settings that are a picture of the same kind as the one to restore.
 SECOND = ("flash", "polarized")
+# Characters of a file's name beside which there is room on a terminal for what is being done.
+NAME_WIDTH = 24
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,43 @@ class Work:
         Its other keywords.
     space : int
         3 where a stack of pages is one volume; 2 where each page is a picture.
+    has_progress : bool
+        Whether the task takes ``progress``, a function of what is being done and the part that is done.
+    told : callable, optional
+        What a user is told of every result, or of every page's, unasked; None for nothing.
     """
 
     task: Callable[..., Any]
     settings: dict[str, Any]
     space: int = 2
+    has_progress: bool = False
+    told: Callable[[Restoration], str | None] | None = None
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who hears of a picture while it is restored.
+
+    Attributes
+    ----------
+    tell : callable
+        Takes a line for the user.
+    moved : callable
+        Takes what is being done and the part of it that is done.
+    """
+
+    tell: Callable[[str], object] = lambda line: None
+    moved: Callable[[str, float], object] = lambda text, part: None
+
+    def of_page(self, number: int, count: int) -> Watch:
+        """The same, with a page's number before each line."""
+        return Watch(
+            lambda line: self.tell(f"page {number}: {line}"),
+            lambda text, part: self.moved(f"page {number} of {count}, {text}", part),
+        )
+
+
+NOBODY = Watch()
 
 
 def run(
@@ -57,6 +91,7 @@ def run(
     recursive: bool,
     overwrite: bool,
     verbose: bool,
+    save_psf: str | None = None,
 ) -> None:
     """Carry out a command.
 
@@ -66,7 +101,7 @@ def run(
         The command's.
     prepare : callable
         Gives the `Work`; what it raises is an error of usage, and nothing is restored.
-    inputs, out, details, recursive, overwrite, verbose
+    inputs, out, details, recursive, overwrite, verbose, save_psf
         As on the command line.
 
     Raises
@@ -77,7 +112,7 @@ def run(
     from .files import UsageError, plan
 
     try:
-        jobs = plan(inputs, out, details=details, recursive=recursive)
+        jobs = plan(inputs, out, details=details, save_psf=save_psf, recursive=recursive)
         work = prepare()
     except (UsageError, OSError, ValueError, TypeError, ImportError) as error:
         _say(f"imgrestore {name}: {_one_line(error)}")
@@ -87,8 +122,9 @@ def run(
         with _progress(len(jobs)) as (step, say):
             for job in jobs:
                 step(job.source.name, done + failed)
+                moved = _steps_within(step, job.source.name, done + failed)
                 try:
-                    for note in _restore(job, work, overwrite=overwrite, verbose=verbose):
+                    for note in _restore(job, work, moved, overwrite=overwrite, verbose=verbose):
                         say(f"{job.source}: {note}")
                     done += 1
                 except Exception as error:
@@ -174,38 +210,50 @@ def read_triple(text: str, option: str) -> str | tuple[float, ...]:
     return red, green, blue
 
 
-def _restore(job: Job, work: Work, *, overwrite: bool, verbose: bool) -> list[str]:
+def _restore(
+    job: Job, work: Work, moved: Callable[[str, float], object], *, overwrite: bool, verbose: bool
+) -> list[str]:
     """Restore one file; what a user should know of it."""
     import numpy as np
 
     from imgrestore import io
 
-    for path in (job.target, job.sheet):
+    for path in (job.target, job.sheet, job.psf):
         if path is not None and path.exists() and not overwrite:
             raise FileExistsError(f"{path} exists already; --overwrite replaces it")
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    told: list[str] = []
+    details = verbose or job.sheet is not None or job.psf is not None
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always", UserWarning)
         picture = io.read(job.source)
-        pixels, shown = restore_picture(picture, work, details=job.sheet is not None or verbose)
-        job.target.parent.mkdir(parents=True, exist_ok=True)
+        pixels, shown = restore_picture(picture, work, Watch(told.append, moved), details=details)
         io.write(job.target, pixels, like=picture, overwrite=overwrite)
+        if job.psf is not None and shown is not None and shown.psf is not None:
+            from .psf_file import write_psf
+
+            write_psf(job.psf, shown.psf, overwrite=overwrite)
         if job.sheet is not None and shown is not None:
             from imgrestore.sheet import draw
 
             page = f" · page 1 of {picture.pages}" if picture.has_pages and work.space == 2 else ""
-            job.sheet.parent.mkdir(parents=True, exist_ok=True)
             io.write(job.sheet, np.asarray(draw(shown, title=job.source.name + page)), overwrite=overwrite)
-    notes = list(dict.fromkeys(_one_line(w.message) for w in heard if issubclass(w.category, UserWarning)))
-    return [*notes, *(shown.notes if verbose and shown is not None else ())]
+    warned = dict.fromkeys(_one_line(w.message) for w in heard if issubclass(w.category, UserWarning))
+    notes = shown.notes if verbose and shown is not None else ()
+    return [*warned, *told, *(note for note in notes if not any(line.endswith(note) for line in told))]
 
 
-def restore_picture(picture: Picture, work: Work, *, details: bool) -> tuple[np.ndarray, Restoration | None]:
+def restore_picture(
+    picture: Picture, work: Work, watch: Watch = NOBODY, *, details: bool
+) -> tuple[np.ndarray, Restoration | None]:
     """Restore what was read from a file, pages and all.
 
     Parameters
     ----------
     picture : Picture
     work : Work
+    watch : Watch
     details : bool
         Return the `Restoration` too: that of the stack, or of the first page.
 
@@ -222,20 +270,21 @@ def restore_picture(picture: Picture, work: Work, *, details: bool) -> tuple[np.
         shape = work.settings["psf"].shape
         raise ValueError(f"the PSF is 3-D {shape} and this is one picture; expected a stack of pages")
     if volume or not picture.has_pages:
-        return _restore_pixels(pixels, picture, work, work.settings, details=details)
+        return _restore_pixels(pixels, picture, work, work.settings, watch, details=details)
     mask = work.settings.get("mask")
     by_page = mask is not None and mask.shape == pixels.shape[:3]
     pages, first = [], None
     for number, page in enumerate(pixels):
         own = {**work.settings, "mask": mask[number]} if mask is not None and by_page else work.settings
-        result, shown = _restore_pixels(page, picture, work, own, details=details and number == 0)
+        beside = watch.of_page(number + 1, len(pixels))
+        result, shown = _restore_pixels(page, picture, work, own, beside, details=details and number == 0)
         first = first or shown
         pages.append(result)
     return np.stack(pages), first
 
 
 def _restore_pixels(
-    pixels: np.ndarray, picture: Picture, work: Work, settings: dict[str, Any], *, details: bool
+    pixels: np.ndarray, picture: Picture, work: Work, settings: dict[str, Any], watch: Watch, *, details: bool
 ) -> tuple[np.ndarray, Restoration | None]:
     import numpy as np
 
@@ -249,14 +298,31 @@ def _restore_pixels(
     if counts:
         pixels = pixels.astype(np.float64)
         settings = {name: _as_counts(value) if name in SECOND else value for name, value in settings.items()}
-    answer = work.task(pixels, **settings, details=details, channel_axis=axis)
-    result = answer.image if details else answer
+    if work.has_progress:
+        settings = {**settings, "progress": watch.moved}
+    asked = details or work.told is not None
+    answer = work.task(pixels, **settings, details=asked, channel_axis=axis)
+    result = answer.image if asked else answer
+    line = None if work.told is None else work.told(answer)
+    if line:
+        watch.tell(line)
     if counts:
         limits = np.iinfo(dtype)
         result = np.rint(result).clip(limits.min, limits.max).astype(dtype)
     if alpha is not None:
         result = np.concatenate([result, alpha], axis=-1)
     return result, answer if details else None
+
+
+def _steps_within(step: Callable[[str, int], object], name: str, done: int) -> Callable[[str, float], None]:
+    """What to call as one picture moves on: the bar says what is being done with it."""
+    if len(name) > NAME_WIDTH:
+        name = f"{name[: NAME_WIDTH - 1]}…"
+
+    def moved(text: str, part: float) -> None:
+        step(f"{name}: {text}", done)
+
+    return moved
 
 
 @contextmanager
