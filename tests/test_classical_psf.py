@@ -8,7 +8,7 @@ from skimage import data
 
 import imgrestore
 from imgrestore import Psf
-from imgrestore.classical import estimate_psf
+from imgrestore.classical import PsfEstimate, estimate_psf
 from imgrestore.classical.psf_judge import likeness
 from imgrestore.degrade import blur as degrade_blur
 
@@ -159,3 +159,14 @@ def test_each_picture_of_a_batch_has_its_own_blur():
     assert torch.allclose(restored.image[1:], alone, atol=1e-5)
     assert torch.allclose(restored.recompose(), batch, atol=1e-5)
     restored.plot()
+
+
+def test_a_psf_that_does_not_explain_the_picture_is_not_used(monkeypatch):
+    wrong = PsfEstimate(Psf.motion(41, 20), 1.0, "motion", notes=("estimated PSF: motion",))
+    monkeypatch.setattr("imgrestore.tasks.deblur_blind.estimate_plane", lambda *_, **__: wrong)
+    picture = np.random.default_rng(0).choice([0.0, 1.0], (120, 120)).repeat(2, 0).repeat(2, 1)[:200, :200]
+    restored = imgrestore.deblur(picture, details=True)
+    assert np.array_equal(restored.image, picture)
+    assert restored.confidence == 0
+    assert any("does not explain the picture" in note for note in restored.notes)
+    assert np.allclose(restored.recompose(), picture, atol=1e-6)

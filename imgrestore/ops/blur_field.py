@@ -57,7 +57,7 @@ class BlurField(BlurOperator):
             raise ValueError(f"field has shape {tuple(values.shape)}; expected (rows, columns, kh, kw)")
         values = values.to(like)
         super().__init__(values[0, 0], frame, boundary, like)
-        self.field, self.kernel = field, values
+        self.kernel = values
         self._down, self._right = (
             _axis_windows(count, size, before, length, support, like)
             for count, size, before, length, support in zip(

@@ -14,13 +14,14 @@ from imgrestore.ops.blur_operator import Boundary
 from imgrestore.pixels import ChannelAxis, Planes, not_negative, saturated_pixels
 from imgrestore.psf import Psf
 from imgrestore.psf_field import PsfField
-from imgrestore.tasks.deblur_blind import find_blurs
+from imgrestore.tasks.deblur_blind import find_blurs, no_blur
 from imgrestore.tasks.deblur_field import FieldFit, field_blur, find_fields, known_field
 from imgrestore.tasks.deblur_fit import Answer, Blur, Fit, Method, rms
 from imgrestore.types import Restoration
 
 __all__ = ["Method", "deblur"]
 
+NOT_EXPLAINED = "nothing to deblur: the PSF that was found does not explain the picture"
 # A residual this many times the noise says that the PSF is not the one that blurred the picture.
 UNEXPLAINED = 2.0
 ROUNDING = 2e-3
@@ -151,13 +152,13 @@ def deblur(
     used = torch.ones_like(planes.good) if valid is None else valid
     reason = _nothing_to_do(blurs, planes.data, used)
     if reason:
-        same = image.clone() if isinstance(image, torch.Tensor) else image.copy()
-        return _untouched(same, planes, blurs, reason) if details else same
+        return _untouched(image, planes, blurs, reason, details)
 
     saturated = saturated_pixels(planes, used)
     level = None if noise is None else not_negative(noise, "noise", note=", in the picture's units") / planes.peak
+    camera = planes.peak == EIGHT_BIT
     fits = [
-        _fit(data, blur, level, good, clipped, planes.peak == EIGHT_BIT)
+        _fit(data, blur, level, good, clipped, camera)
         for data, blur, good, clipped in zip(
             planes.data.split(1), blurs, used.split(1), saturated.split(1), strict=True
         )
@@ -165,10 +166,15 @@ def deblur(
     if progress is not None:
         progress("deblurring", 0.0)
     answers, scenes = [], []
-    for fit, blur, finite in zip(fits, blurs, planes.good.split(1), strict=True):
-        sharp = _is_point(blur.psf)
-        answers.append(Answer(fit.data, None, ()) if sharp else fit.answer(method, refine))
-        scenes.append(torch.where(finite, fit.data, torch.nan) if sharp else fit.blur.framed(answers[-1].scene))
+    for i, finite in enumerate(planes.good.split(1)):
+        answer = None if _is_point(blurs[i].psf) else fits[i].answer(method, refine)
+        if answer is not None and psf is None and not fits[i].explained_by(answer):
+            answer, blurs[i] = None, no_blur(fits[i].data, boundary, NOT_EXPLAINED)
+            fits[i] = _fit(planes.data[i : i + 1], blurs[i], level, used[i : i + 1], saturated[i : i + 1], camera)
+        scenes.append(fits[i].blur.framed(answer.scene) if answer else torch.where(finite, fits[i].data, torch.nan))
+        answers.append(answer or Answer(fits[i].data, None, ()))
+    if all(_is_point(blur.psf) for blur in blurs):
+        return _untouched(image, planes, blurs, NOT_EXPLAINED, details)
     result = planes.back(torch.cat(scenes), keep_bad=False)
     return _restoration(result, fits, answers, blurs, planes, used & ~saturated) if details else result
 
@@ -239,8 +245,11 @@ def _seen_noise(fits: list[Fit], blurs: list[Blur]) -> torch.Tensor:
     return torch.stack(powers).mean().sqrt()
 
 
-def _untouched(same: Any, planes: Planes, blurs: list[Blur], reason: str) -> Restoration:
+def _untouched(image: Any, planes: Planes, blurs: list[Blur], reason: str, details: bool) -> Any:
     """A picture that is returned as it is, with a residual of nothing."""
+    same = image.clone() if isinstance(image, torch.Tensor) else image.copy()
+    if not details:
+        return same
     layers = {
         "reblurred": planes.back(planes.data, as_float=True),
         "residual": planes.back(torch.zeros_like(planes.data), as_float=True),

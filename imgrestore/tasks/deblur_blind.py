@@ -9,9 +9,10 @@ import torch
 from imgrestore.classical.psf import PsfEstimate, estimate_plane, without_clipped
 from imgrestore.ops.blur_operator import BlurOperator, Boundary
 from imgrestore.pixels import Planes
+from imgrestore.psf import Psf
 from imgrestore.tasks.deblur_fit import Blur
 
-__all__ = ["caution_of", "find_blurs"]
+__all__ = ["caution_of", "find_blurs", "no_blur"]
 
 # Methods are told of so many times the noise where nothing speaks for a PSF, and of the noise alone where all does.
 MOST_CAUTION = 3.0
@@ -50,6 +51,13 @@ def find_blurs(
 def _blur(data: torch.Tensor, found: PsfEstimate, boundary: Boundary) -> Blur:
     operator = BlurOperator(found.psf, tuple(data.shape[2:]), boundary, data)
     return Blur(operator, found.psf, caution_of(found.confidence), found.confidence, found.notes)
+
+
+def no_blur(data: torch.Tensor, boundary: Boundary, why: str) -> Blur:
+    """What stands for a blur that was not found, or not believed."""
+    point = Psf([[1.0]])
+    operator = BlurOperator(point, tuple(data.shape[2:]), boundary, data)
+    return Blur(operator, point, confidence=0.0, notes=(why,))
 
 
 def caution_of(confidence: float) -> float:

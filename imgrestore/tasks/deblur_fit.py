@@ -10,6 +10,7 @@ import torch
 
 from imgrestore import ops
 from imgrestore.classical.admm import sparse_planes
+from imgrestore.classical.noise import noise_of_planes
 from imgrestore.classical.quadratic import quadratic
 from imgrestore.classical.spectrum import estimate_balance
 from imgrestore.ops.blur_operator import BlurOperator
@@ -32,6 +33,8 @@ SKY_QUANTILE = 0.01
 # and lights this many times brighter than that width.
 SKY_CONTRAST = 30.0
 SAMPLES = 1_000_000
+# A picture is explained where what is left over is no more than so many times its noise and this part of its range.
+EXPLAINED, PSF_ERROR = 2.0, 0.02
 # Noise does not take a dark pixel further below 0 than this many times its standard deviation.
 LIGHT_NOISE = 6.0
 
@@ -126,6 +129,17 @@ class Fit:
         if answer.scene is None:
             return Answer(self.solve(chosen), None, (note, answer.note))
         return Answer(answer.scene, answer.change, (note, answer.note))
+
+    def explained_by(self, answer: Answer) -> bool:
+        """Whether the picture is an answer's scene through the blur, but for noise and an error of the PSF.
+
+        The noise is that of the median: what no PSF explains would else be taken for noise.
+        """
+        used = self.good & ~self.clipped
+        values = self.data.detach()[used]
+        noise = noise_of_planes(self.data, used).square().mean().sqrt()
+        residual = rms(self.data - self.blur.observe(answer.scene), used)
+        return bool(residual <= EXPLAINED * noise + PSF_ERROR * (values.max() - values.min()))
 
     def _warnings(self, method: Method) -> tuple[str, ...]:
         below = int(((self.data < 0) & self.good).sum()) if method == "rl" and self.lower is None else 0
