@@ -24,8 +24,8 @@ LEAST_SIGMA = 0.3
 SIGMAS, RADII, LENGTHS = (0.5, 5.0, 14), (1.0, 9.0, 40), (3.0, 48.0, 18)
 # Angles for each pixel of a length, of which there are at least and at most so many.
 TURNS, ANGLES = 1.2, (8, 30)
-# In the best few of these directions all lengths are tried.
-DIRECTIONS = 3
+# In the best few of these directions all lengths are tried, and in those so many degrees beside the best.
+DIRECTIONS, BESIDE = 3, (-4.0, -2.0, 2.0, 4.0)
 # The search looks at one frequency in so many, with fewer steps, and then at its best few again, at more.
 COARSE, COARSE_STEPS, COARSE_CLOSE, PROMISING, FINER = 9, 5, 1e-2, 6, 2
 Kind = Literal["gaussian", "disk", "motion", "shake"]
@@ -206,7 +206,9 @@ def fit_motion(spectrum: Spectrum, most: float = math.inf) -> Candidate:
 
     def more(best: Sequence[Numbers]) -> list[Numbers]:
         # The longer a motion, the nearer to each other are the lines of its spectrum: by pixels, not by a factor.
+        # And the more exactly its direction has to be met.
         angles = list(dict.fromkeys(angle for _, angle in best))[:DIRECTIONS]
+        angles += [angles[0] + turn for turn in BESIDE]
         longest = math.exp(max(length for length, _ in start))
         return [(math.log(length), angle) for angle in angles for length in np.arange(LENGTHS[0], longest + 1)]
 
