@@ -102,8 +102,7 @@ def estimate_psf(
     planes, valid = to_fit(image, 2, mask, channel_axis, dtype=torch.float32)
     if len(planes.data) != 1:
         raise ValueError(f"image is a batch of {len(planes.data)} pictures; expected one")
-    used = torch.ones_like(planes.good) if valid is None else valid
-    return estimate_plane(planes.data, without_clipped(planes, used), kind=kind, max_size=max_size, progress=progress)
+    return estimate_plane(planes.data, without_clipped(planes, valid), kind=kind, max_size=max_size, progress=progress)
 
 
 def has_eight_bits(data: torch.Tensor) -> bool:
@@ -131,18 +130,20 @@ def check_size(max_size: Any) -> int | None:
     return int(max_size)
 
 
-def without_clipped(planes: Planes, used: torch.Tensor) -> torch.Tensor:
+def without_clipped(planes: Planes, valid: torch.Tensor | None) -> torch.Tensor:
     """The pixels that tell of the blur: not the saturated ones, unless a large part is so, as white paper is.
 
     Parameters
     ----------
     planes : Planes
-    used : torch.Tensor of bool, shape of ``planes.data``
+    valid : torch.Tensor of bool, shape of ``planes.data``, optional
+        Pixels to choose from; None for all.
 
     Returns
     -------
     torch.Tensor of bool, of that shape
     """
+    used = torch.ones_like(planes.good) if valid is None else valid
     clipped = saturated_pixels(planes, used)
     # In 8-bit files clipped light is compressed with what is around it, and so a little below the largest value.
     if has_eight_bits(planes.data):

@@ -53,7 +53,7 @@ def shaken(
     spectrum : Spectrum
         Of the whole picture.
     most : int
-        The PSF is at most so many pixels across.
+        Odd; the PSF is at most so many pixels across.
     soft : bool
         The picture has no steep steps, so that large frames are worth the time.
     progress : callable, optional
@@ -70,7 +70,7 @@ def shaken(
             break
         if number > FIRST and not (soft or _growing(found)):
             break
-        psf = Psf(shake_psf(picture, good, min(size, most - 1 + most % 2), progress=progress).numpy())
+        psf = Psf(shake_psf(picture, good, min(size, most), progress=progress).numpy())
         gain = spectrum.without_blur - spectrum.misfit(kernel_power(spectrum.size, psf.array))
         found.append(Candidate("shake", psf, gain, {}))
     return found

@@ -115,8 +115,7 @@ def estimate_psf_field(
     planes, valid = to_fit(image, 2, mask, channel_axis, dtype=torch.float32)
     if len(planes.data) != 1:
         raise ValueError(f"image is a batch of {len(planes.data)} pictures; expected one")
-    used = torch.ones_like(planes.good) if valid is None else valid
-    used = without_clipped(planes, used)
+    used = without_clipped(planes, valid)
     max_size = check_size(max_size)
     counts = check_grid(grid, planes.data.shape[2:])
     return estimate_field(planes.data, used, counts, kind=kind, max_size=max_size, progress=progress)

@@ -40,8 +40,7 @@ def find_blurs(
     list of Blur
         One for each picture.
     """
-    used = torch.ones_like(planes.good) if valid is None else valid
-    used = without_clipped(planes, used)
+    used = without_clipped(planes, valid)
     return [
         _blur(data, estimate_plane(data, good, progress=progress), boundary)
         for data, good in zip(planes.data.split(1), used.split(1), strict=True)

@@ -72,8 +72,7 @@ def find_fields(
     """
     _check_boundary(boundary)
     grid = check_grid(grid, planes.data.shape[2:])
-    used = torch.ones_like(planes.good) if valid is None else valid
-    used = without_clipped(planes, used)
+    used = without_clipped(planes, valid)
     found = []
     for data, good in zip(planes.data.split(1), used.split(1), strict=True):
         estimate = estimate_field(data, good, grid, progress=progress)
