@@ -106,6 +106,23 @@ def test_periodic_goes_on_into_the_other_side():
     assert float((drawn - drawn.roll(1, 0)).abs().max()) < 0.2
 
 
+def test_what_bad_pixels_reach_counts_only_where_little_else_is_left():
+    picture, good = torch.rand(80, 80), torch.ones(80, 80, dtype=torch.bool)
+    good[40, 40] = False
+    of_few = psf_steps.Level.of(picture, good, 21).weight
+    assert float(of_few[35, 35]) == 0
+    assert float(of_few[25, 25]) > 0
+    of_all = psf_steps.Level.of(picture, good, 21, away=0.95).weight
+    assert float(of_all[35, 35]) > 0
+    assert float(of_all[40, 40]) == 0
+
+
+def test_an_oblong_psf_has_its_middle_at_the_origin():
+    psf = torch.zeros(3, 7)
+    psf[1, 3] = 1
+    assert torch.allclose(psf_steps.otf(psf, (16, 20)), torch.ones(16, 11, dtype=torch.complex64), atol=1e-6)
+
+
 def test_pruning_leaves_the_pieces_that_hold_light():
     psf = torch.zeros(15, 15)
     psf[5:8, 5:8] = 1.0

@@ -14,13 +14,28 @@ from torch import Tensor
 
 from imgrestore.ops import fft_filter
 
-__all__ = ["Level", "gradients", "kernel_step", "otf", "periodic", "pruned", "recentred", "sketch", "usefulness"]
+__all__ = [
+    "AWAY",
+    "Level",
+    "gradients",
+    "kernel_step",
+    "otf",
+    "periodic",
+    "pruned",
+    "recentred",
+    "sketch",
+    "slope_power",
+    "towards_edges",
+    "usefulness",
+]
 
 # The sketch's edges are freed from the picture step by step, until they weigh this much.
 SPLIT_MOST, SPLIT_GROWS = 2.0, 2.0
 # Against the energy of the sketch's edges: how much a PSF is held to be small everywhere.
 RIDGE = 0.25
 STEPS = 15
+# Where wide blurs are to be expected, at least this part of a picture has to be out of reach of its bad pixels.
+AWAY = 0.6
 # What is fainter than this part of the brightest place of a PSF is noise, and so are pieces with less of the light.
 FAINT, LOOSE = 0.05, 0.1
 # Gradients of this many pixels around that cancel out say nothing of the blur: of this share of them that does not, and
@@ -38,13 +53,15 @@ class Level:
     shape: tuple[int, int]
 
     @classmethod
-    def of(cls, picture: Tensor, good: Tensor, width: int) -> Level:
-        """Prepare a picture (H, W) with its good pixels for a PSF of this width."""
+    def of(cls, picture: Tensor, good: Tensor, width: int, away: float = 0.0) -> Level:
+        """Prepare a picture (H, W) with its good pixels for a PSF of this width.
+
+        Where no more than the part `away` is out of reach of bad pixels, what they reach is used as well.
+        """
         drawn_out = periodic(picture, width)
         shape = drawn_out.shape[0], drawn_out.shape[1]
         weight = torch.zeros(shape)
-        far_from_bad = torch.from_numpy(cv2.erode(good.numpy().astype(np.uint8), np.ones((width, width))))
-        weight[: picture.shape[0], : picture.shape[1]] = _inside(picture.shape, width) * far_from_bad
+        weight[: picture.shape[0], : picture.shape[1]] = _inside(picture.shape, width) * _telling(good, width, away)
         weight[: picture.shape[0], : picture.shape[1]] *= usefulness(picture)
         return cls(drawn_out, weight, shape)
 
@@ -65,19 +82,22 @@ def sketch(picture: Tensor, otf: Tensor, weight: float) -> Tensor:
     -------
     Tensor, shape (H, W)
     """
-    shape = picture.shape
-    slopes = _slope_power(torch.fft.fftfreq(shape[0]))[:, None] + _slope_power(torch.fft.rfftfreq(shape[1]))
+    slopes = slope_power(picture.shape)
     power, towards_data = otf.abs().square(), fft_filter(picture, otf.conj().resolve_conj())
     scene, split = picture, 2 * weight
     while split < SPLIT_MOST:
-        across, along = gradients(scene)
-        edge = across.square().addcmul_(along, along) >= weight / split
-        across, along = across.mul_(edge), along.mul_(edge)
-        towards_edges = (across.roll(1, 1)).sub_(across).add_(along.roll(1, 0)).sub_(along)
-        response = (power + split * slopes).reciprocal_()
-        scene = fft_filter(torch.add(towards_data, towards_edges, alpha=split), response.to(otf.dtype))
+        wanted = torch.add(towards_data, towards_edges(scene, weight / split), alpha=split)
+        scene = fft_filter(wanted, (power + split * slopes).reciprocal_().to(otf.dtype))
         split *= SPLIT_GROWS
     return scene
+
+
+def towards_edges(scene: Tensor, least: float) -> Tensor:
+    """The divergence that leaves of a scene those gradients only whose square is so large."""
+    across, along = gradients(scene)
+    edge = across.square().addcmul_(along, along) >= least
+    across, along = across.mul_(edge), along.mul_(edge)
+    return across.roll(1, 1).sub_(across).add_(along.roll(1, 0)).sub_(along)
 
 
 def usefulness(picture: Tensor) -> Tensor:
@@ -193,8 +213,16 @@ def gradients(plane: Tensor) -> tuple[Tensor, Tensor]:
     return plane.roll(-1, 1) - plane, plane.roll(-1, 0) - plane
 
 
-def _slope_power(frequency: Tensor) -> Tensor:
-    return (2 * torch.sin(math.pi * frequency)).square()
+def slope_power(shape: torch.Size) -> Tensor:
+    """The power of the differences to the next pixels, across and down, over the half spectrum of a frame."""
+    down, across = torch.fft.fftfreq(shape[0])[:, None], torch.fft.rfftfreq(shape[1])
+    return (2 * torch.sin(math.pi * down)).square() + (2 * torch.sin(math.pi * across)).square()
+
+
+def _telling(good: Tensor, width: int, away: float) -> Tensor:
+    """The good pixels that no bad one reaches through a PSF; all good ones where too few would be left."""
+    far_from_bad = torch.from_numpy(cv2.erode(good.numpy().astype(np.uint8), np.ones((width, width))))
+    return far_from_bad if float(far_from_bad.float().mean()) > away else good
 
 
 def _inside(shape: torch.Size, width: int) -> Tensor:
@@ -208,5 +236,6 @@ def _inside(shape: torch.Size, width: int) -> Tensor:
 def otf(psf: Tensor, shape: tuple[int, int]) -> Tensor:
     """The half spectrum of a PSF on a frame, its middle at the origin."""
     frame = torch.zeros(shape)
-    frame[: len(psf), : len(psf)] = psf
-    return torch.fft.rfft2(frame.roll((-(len(psf) // 2),) * 2, (0, 1)))
+    tall, wide = psf.shape
+    frame[:tall, :wide] = psf
+    return torch.fft.rfft2(frame.roll((-(tall // 2), -(wide // 2)), (0, 1)))
