@@ -17,6 +17,7 @@ from imgrestore.classical.psf_parametric import Candidate, parametric
 from imgrestore.classical.psf_polish import polished
 from imgrestore.classical.psf_shake import shaken, telling
 from imgrestore.classical.psf_spectrum import Spectrum
+from imgrestore.classical.psf_writing import glimpsed, within_most, written
 from imgrestore.pixels import ChannelAxis, Planes, saturated_pixels
 
 __all__ = ["Kind", "PsfEstimate", "PsfKind", "check_size", "estimate_plane", "estimate_psf", "without_clipped"]
@@ -34,6 +35,9 @@ LOOKED_AT = 400_000
 EIGHT_BIT, NEARLY_CLIPPED, PAPER = 255.0, 250 / 255, 0.15
 # Larger frames than usual are searched where no step of the picture is steeper than this part of its range.
 SOFT = 0.3
+# With less confidence in what was found in a picture whose steps are no steeper than this, it is searched once more as
+# writing is.
+UNSURE, SOFT_WRITING = 0.5, 0.4
 
 
 def estimate_psf(
@@ -48,9 +52,10 @@ def estimate_psf(
     """Find the PSF that blurred a picture, and whether one did.
 
     Gaussians, disks and straight motions are fitted to the picture's spectrum; a PSF of any shape, as a shaken camera
-    leaves it, is searched coarse to fine beside a sketch of the scene. The kind is chosen by how well it explains the
-    spectrum against its count of numbers; a picture whose steps are too steep for a PSF, or whose searches do not
-    agree, is not said to be blurred by it. The size is found.
+    leaves it, is searched coarse to fine beside a sketch of the scene. Writing, dark on a bright ground or bright on a
+    dark one, is recognised, tells more, and is judged by its strokes alone. The kind is chosen by how well it explains
+    the spectrum (or the strokes) against its count of numbers; any other picture whose steps are too steep for a PSF,
+    or whose searches do not agree, is not said to be blurred by it. The size is found.
 
     Parameters
     ----------
@@ -82,7 +87,7 @@ def estimate_psf(
     ----------
     The spectrum: Whittle, "Estimation and information in stationary time series" (1953), of an averaged periodogram.
     The shaken camera: Pan, Hu, Su & Yang (2014) and Anger, Facciolo & Delbracio (2019), with the usefulness of Xu &
-    Jia (2010). Mild blur: Delbracio et al., "Polyblur" (2021).
+    Jia (2010); writing: Pan et al., too. Mild blur: Delbracio et al., "Polyblur" (2021).
 
     Examples
     --------
@@ -184,21 +189,43 @@ def estimate_plane(
     most = (min(min(gray.shape) // 4, max_size or LARGEST) - 1) // 2 * 2 + 1
     judge = Judge(gray.numpy(), good.numpy(), telling(gray, good, LOOKED_AT), noise, spectrum, has_eight_bits(data))
     few = [] if kind == "shake" else parametric(spectrum, kind, gray.numpy(), noise, most, progress)
-    many = _searched(gray, good, spectrum, noise, most, progress) if kind in ("auto", "shake") else []
+    if kind not in ("auto", "shake"):
+        _tell(progress)
+        return judge.best(few)
+    glimpse = glimpsed(gray, good, most, progress)
+    writing = written(gray, good, most, glimpse, progress) if glimpse else None
+    if writing is not None:
+        _tell(progress)
+        return judge.said(*writing.judged(few, spectrum))
+    steep = steepness(gray.numpy(), noise, point(), good.numpy())
+    many = _searched(gray, good, spectrum, noise, most, steep < SOFT, progress)
+    found = judge.choice(few, many) if kind == "auto" else judge.best(many)
+    unsure = found.kind in ("none", "unknown") or found.confidence < UNSURE
+    if glimpse and unsure and steep < SOFT_WRITING:
+        writing = within_most(gray, good, most, progress)
+    _tell(progress)
+    if writing is None:
+        return found
+    read = judge.said(*writing.judged(few, spectrum))
+    return read if found.kind in ("none", "unknown") or read.confidence > found.confidence else found
+
+
+def _tell(progress: Progress | None) -> None:
     if progress is not None:
         progress("judging what was found", 0.98)
-    if kind != "auto":
-        best = max(many or few, key=lambda candidate: candidate.gain)
-        return judge.said(best, judge.trust(best, many))
-    return judge.choice(few, many)
 
 
 def _searched(
-    gray: torch.Tensor, good: torch.Tensor, spectrum: Spectrum, noise: float, most: int, progress: Progress | None
+    gray: torch.Tensor,
+    good: torch.Tensor,
+    spectrum: Spectrum,
+    noise: float,
+    most: int,
+    soft: bool,
+    progress: Progress | None,
 ) -> list[Candidate]:
     """PSFs of any shape, the best of them polished."""
     part = telling(gray, good)
-    soft = steepness(gray.numpy(), noise, point(), good.numpy()) < SOFT
     found = shaken(*part, spectrum, most, soft, progress)
     best = max(range(len(found)), key=lambda number: found[number].gain)
     if progress is not None:

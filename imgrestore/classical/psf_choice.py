@@ -130,6 +130,11 @@ class Judge:
             return PsfEstimate(point(), sure, "none", notes=("no blur was found",))
         return cannot_tell(f"the best guess is {_words(simple)}, which explains little")
 
+    def best(self, candidates: list[Candidate]) -> PsfEstimate:
+        """The one that explains most, however doubtful."""
+        best = max(candidates, key=lambda candidate: candidate.gain)
+        return self.said(best, self.trust(best, candidates if best.kind == "shake" else ()))
+
     def trust(self, candidate: Candidate, others: Sequence[Candidate] = ()) -> float:
         """The confidence in a candidate, from 0 to 1; `others` are those of the other searches for a path."""
         share = candidate.gain / max(self.spectrum.without_blur, 1e-9)
