@@ -44,8 +44,8 @@ LEAST_CONTRAST = 0.04
 FIRST, LARGER, HOPEFUL, HARDLY_EVEN = (21, 35), (27, 51, 75), 0.93, 0.17
 # What is so cheap and so even after a swift search is searched carefully.
 PROMISING, NEARLY_EVEN = 0.85, 0.5
-# Prices, as parts of that without blur, from full confidence to nothing; a blur of few numbers may cost more than what
-# was found by this factor.
+# Prices, as parts of that without blur, from full confidence to nothing; a blur of few numbers is taken instead of what
+# was found, if that costs no less than this part of it.
 PRICES, SIMPLER = (0.25, 0.85), 0.87
 # Ink is as dark as this on average, its deviation as a part of that taken off, and the picture gets so cheap, or it is
 # no writing that was blurred.
