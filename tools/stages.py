@@ -19,14 +19,14 @@ from skimage import data
 import imgrestore
 from imgrestore.degrade.blur import sample_psf
 
-STAGES = ("spectrum and fits", "camera shake", "polishing", "judging", "deblurring")
+STAGES = ("spectrum and fits", "writing", "camera shake", "polishing", "judging", "deblurring")
 RUNS = 3
 
 
 def stage(text: str) -> str:
     """The stage that a line of progress belongs to."""
-    words = {"fitting": STAGES[0], "camera": STAGES[1], "polishing": STAGES[2], "judging": STAGES[3]}
-    return words.get(re.split(r"\W", text)[0], STAGES[4])
+    words = dict(zip(("fitting", "blurred", "camera", "polishing", "judging"), STAGES, strict=False))
+    return words.get(re.split(r"\W", text)[0], STAGES[-1])
 
 
 def blurred(size: int) -> np.ndarray:

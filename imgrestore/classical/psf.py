@@ -199,13 +199,14 @@ def estimate_plane(
         return judge.said(*writing.judged(few, spectrum))
     steep = steepness(gray.numpy(), noise, point(), good.numpy())
     many = _searched(gray, good, spectrum, noise, most, steep < SOFT, progress)
+    _tell(progress)
     found = judge.choice(few, many) if kind == "auto" else judge.best(many)
     unsure = found.kind in ("none", "unknown") or found.confidence < UNSURE
     if glimpse and unsure and steep < SOFT_WRITING:
         writing = within_most(gray, good, most, progress)
-    _tell(progress)
     if writing is None:
         return found
+    _tell(progress)
     read = judge.said(*writing.judged(few, spectrum))
     return read if found.kind in ("none", "unknown") or read.confidence > found.confidence else found
 

@@ -46,10 +46,10 @@ FIRST, LARGER, HOPEFUL, HARDLY_EVEN = (21, 35), (27, 51, 75), 0.93, 0.17
 PROMISING, NEARLY_EVEN = 0.85, 0.5
 # Prices, as parts of that without blur, from full confidence to nothing; a blur of few numbers is taken instead of what
 # was found, if that costs no less than this part of it.
-PRICES, SIMPLER = (0.25, 0.85), 0.87
+PRICES, SIMPLER = (0.25, 0.92), 0.87
 # Ink is as dark as this on average, its deviation as a part of that taken off, and the picture gets so cheap, or it is
 # no writing that was blurred.
-EVEN, CHEAP = 0.75, 0.7
+EVEN, CHEAP = 0.75, 0.75
 # What bare paper and ink leave over of a picture that is no writing, as a part of its variance.
 OTHER = 0.05
 
@@ -238,7 +238,7 @@ def written(
     if best is None:
         return None
     again = _searched(picture, good, [best.writing.size], False, progress)
-    return min(filter(_believed, (best, *again)), key=_price, default=None)
+    return min(filter(_believed, (*found, *again)), key=_price, default=None)
 
 
 def within_most(picture: Tensor, good: Tensor, most: int, progress: Progress | None = None) -> Written | None:
