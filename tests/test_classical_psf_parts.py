@@ -72,6 +72,27 @@ def test_a_thinned_spectrum_stands_for_the_whole(scene):
     assert spectrum.thinned(5).misfit(power) == pytest.approx(spectrum.misfit(power), rel=0.15)
 
 
+def test_blurs_fitted_side_by_side_are_fitted_as_alone(scene):
+    spectrum = spectrum_of(scene).thinned(3)
+    powers = [gaussian_power(128, 0.7), disk_power(128, 6), motion_power(128, 30, 20), np.zeros((128, 65))]
+    together, numbers = spectrum.fits(np.stack(powers))
+    for power, cost, found in zip(powers, together, numbers, strict=True):
+        alone, its = spectrum.fit(power)
+        assert cost == pytest.approx(alone, rel=1e-9)
+        assert np.allclose(found, its, rtol=1e-6, atol=1e-6)
+    assert np.ptp(together) > 100
+
+
+def test_towards_edges_leaves_the_divergence_of_steep_gradients():
+    plane = torch.rand(7, 10, generator=torch.Generator().manual_seed(0))
+    across, along = plane.roll(-1, 1) - plane, plane.roll(-1, 0) - plane
+    steep = across.square() + along.square() >= 0.3
+    assert 0 < steep.sum() < steep.numel()
+    across, along = across * steep, along * steep
+    wanted = across.roll(1, 1) - across + along.roll(1, 0) - along
+    assert torch.allclose(psf_steps.towards_edges(plane, 0.3), wanted, atol=1e-6)
+
+
 def test_the_kernel_step_finds_the_kernel_between_a_scene_and_its_picture(scene):
     kernel = np.zeros((9, 9))
     kernel[2, 1:7] = [1, 2, 3, 3, 2, 1]

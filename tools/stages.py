@@ -25,7 +25,7 @@ RUNS = 3
 
 def stage(text: str) -> str:
     """The stage that a line of progress belongs to."""
-    words = dict(zip(("fitting", "blurred", "camera", "polishing", "judging"), STAGES, strict=False))
+    words = dict(zip(("fitting", "blurred", "camera", "polishing", "judging"), STAGES[:-1], strict=True))
     return words.get(re.split(r"\W", text)[0], STAGES[-1])
 
 

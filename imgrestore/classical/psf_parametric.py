@@ -28,6 +28,8 @@ TURNS, ANGLES = 1.2, (8, 30)
 DIRECTIONS, BESIDE = 3, (-4.0, -2.0, 2.0, 4.0)
 # The search looks at one frequency in so many, with fewer steps, and then at its best few again, at more.
 COARSE, COARSE_STEPS, COARSE_CLOSE, PROMISING, FINER = 9, 5, 1e-2, 6, 2
+# So many are fitted side by side.
+TOGETHER = 16
 Kind = Literal["gaussian", "disk", "motion", "shake"]
 Numbers = tuple[float, ...]
 
@@ -243,12 +245,15 @@ def _best(
         value, scene = finer.fit(power(tuple(numbers)), start=scene)
         return value
 
-    def coarse(numbers: Numbers) -> float:
-        return rough.fit(power(numbers), steps=COARSE_STEPS, close=COARSE_CLOSE)[0]
+    def promising(tried: Sequence[Numbers]) -> list[Numbers]:
+        costs: list[float] = []
+        for first in range(0, len(tried), TOGETHER):
+            powers = np.stack([power(numbers) for numbers in tried[first : first + TOGETHER]])
+            costs += rough.fits(powers, steps=COARSE_STEPS, close=COARSE_CLOSE)[0].tolist()
+        return [tried[i] for i in np.argsort(costs, kind="stable")[:PROMISING]]
 
-    promising = sorted(start, key=coarse)[:PROMISING]
-    promising = sorted(more(promising), key=coarse)[:PROMISING]
-    first = np.array(min(promising, key=misfit))
+    best = promising(more(promising(start)))
+    first = np.array(min(best, key=misfit))
     simplex = np.vstack([first - np.array(step) / 2, *(first + np.diag(step) / 2)])
     # Not far beyond what was searched: where there is nothing to see, the search would go on for ever.
     low, high = np.min(start, axis=0), np.max(start, axis=0)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from imgrestore.classical.psf_steps import Level, kernel_step, otf, pruned, recentred
 
-__all__ = ["Search", "coarse_to_fine"]
+__all__ = ["Search", "coarse_to_fine", "threads_for"]
 
 # Each level of the pyramid is so much smaller than the next; the coarsest PSF is so wide.
 SCALE = math.sqrt(0.5)
@@ -84,7 +84,7 @@ def coarse_to_fine(
             progress(f"{search.what}, level {number + 1} of {len(levels)}", number / len(levels))
         psf = _two_pixels(width) if psf is None else _enlarged(psf, width)
         level = Level.of(_smaller(picture, scale), _smaller(good.float(), scale) > 0.99, width, search.away)
-        with _threads_for(level.picture.numel()):
+        with threads_for(level.picture.numel()):
             for _ in range(search.rounds):
                 seen = search.scene(level.picture, otf(psf, level.shape), price)
                 psf = pruned(kernel_step(seen, level.picture, width, level.weight))
@@ -95,7 +95,7 @@ def coarse_to_fine(
 
 
 @contextmanager
-def _threads_for(pixels: int) -> Iterator[None]:
+def threads_for(pixels: int) -> Iterator[None]:
     """One thread of torch for what is small, since waking others takes longer; only for the thread that calls."""
     before = torch.get_num_threads()
     if pixels < WORTH_THREADS:

@@ -87,20 +87,14 @@ def shake_psf(
     away: float = 0.0,
     progress: Callable[[str, float], None] | None = None,
 ) -> Tensor:
-    """Estimate a PSF of any shape.
+    """Estimate a PSF of any shape beside a sketch of the scene.
 
     Parameters
     ----------
-    picture : Tensor of float32, shape (H, W)
-        Values from 0 to about 1.
-    good : Tensor of bool, shape (H, W)
-        False where a pixel is saturated or filled in, and says nothing of the PSF.
-    size : int
-        Odd; the PSF is looked for within so many pixels.
+    picture, good, size, progress
+        As in `coarse_to_fine`.
     away : float
         As in `Level.of`.
-    progress : callable, optional
-        Called at each level of the pyramid.
 
     Returns
     -------
@@ -147,19 +141,13 @@ def telling(picture: Tensor, good: Tensor, most: int = MOST_PIXELS, side: int = 
     shrink = math.sqrt(most / (height * width))
     tall, wide = int(height * shrink), int(width * shrink)
     if min(tall, wide) < side:
-        tall, wide = (
-            (min(height, side), most // min(height, side))
-            if height <= width
-            else (most // min(width, side), min(width, side))
-        )
+        short = min(side, height, width)
+        long = min(most // short, max(height, width))
+        tall, wide = (short, long) if height <= width else (long, short)
     across, along = gradients(picture)
-    seen = cv2.boxFilter(
-        ((across.abs() + along.abs() + LEAST_GRADIENT) * good).numpy(),
-        -1,
-        (wide, tall),
-        anchor=(0, 0),
-        borderType=cv2.BORDER_CONSTANT,
-    )[: height - tall + 1, : width - wide + 1]
+    tells = (across.abs() + along.abs() + LEAST_GRADIENT) * good
+    seen = cv2.boxFilter(tells.numpy(), -1, (wide, tall), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
+    seen = seen[: height - tall + 1, : width - wide + 1]
     top, left = np.unravel_index(int(np.argmax(seen)), seen.shape)
     part = slice(top, top + tall), slice(left, left + wide)
     return picture[part], good[part]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,10 @@ TILT_SURE = 4.0
 OUTLIER = 1.5
 # The lowest frequencies hold the picture's layout, and what the window leaks.
 LOWEST = 2.5
+SURE = np.array([1e-6, FALL_SURE, CURVED, *[DIRECTED] * 4, *[DIRECTED_FALL] * 2, NOISE_SURE, TILT_SURE])
 STEPS, CLOSE = 15, 1e-4
+# Of Levenberg-Marquardt's damping, where steps go well, and where they are given up.
+LEAST_CAUTION, MOST_CAUTION = 1e-6, 1e6
 LEAST_POWER = 1e-10
 # Standard deviations of the softness that pixels give a disk, and the path of a motion that is drawn between them.
 DISK_EDGE, MOTION_EDGE = 0.3, 0.41
@@ -110,23 +113,24 @@ class Spectrum:
         """The misfit of a picture that is not blurred."""
         return self.misfit(np.ones((self.size, self.size // 2 + 1)))
 
+    @cached_property
+    def pairs(self) -> tuple[Array, Array, Array]:
+        """Products of the scene's columns with each other, with those of the noise, and of these with each other."""
+        scene, noise = self.basis, np.stack([np.ones_like(self.tilt), self.tilt], 1)
+        both = ((scene, scene), (scene, noise), (noise, noise))
+        return tuple((a[:, :, None] * b[:, None]).reshape(len(a), -1) for a, b in both)  # type: ignore[return-value]
+
     def misfit(self, power: Array) -> float:
         """How badly the best scene explains the picture through a blur of this power spectrum: less is better."""
         return self.fit(power)[0]
 
-    def fit(
-        self, power: Array, *, steps: int = STEPS, close: float = CLOSE, start: Array | None = None
-    ) -> tuple[float, Array]:
+    def fit(self, power: Array, start: Array | None = None) -> tuple[float, Array]:
         """The misfit through a blur, and the numbers of the scene and of the noise that give it.
 
         Parameters
         ----------
         power : ndarray, shape (size, size // 2 + 1)
             Of the blur.
-        steps : int
-            At most so many (Levenberg-Marquardt).
-        close : float
-            Steps end where one gains less than this part of the misfit.
         start : ndarray, shape (11,), optional
             The numbers to begin with: those of a similar blur.
 
@@ -134,41 +138,85 @@ class Spectrum:
         -------
         tuple of float and ndarray
         """
-        log_blur = np.log(np.maximum(_leaked(power, self.size)[self.used], LEAST_POWER))
-        floor = 2 * math.log(self.noise)
-        expected = np.array([0, FALL, 0, 0, 0, 0, 0, 0, 0, floor, 0])
-        sure = np.array([1e-6, FALL_SURE, CURVED, *[DIRECTED] * 4, *[DIRECTED_FALL] * 2, NOISE_SURE, TILT_SURE])
-        seen = self.log_power > floor + math.log(4)
-        level = self.log_power - log_blur - self.basis @ expected[:9]
-        expected[0] = np.median(level[seen] if seen.sum() > 50 else level)
-        found, caution = (expected if start is None else start).copy(), 1e-2
-        model, rest, cost = self._cost(log_blur, found, expected, sure)
-        for _ in range(steps):
-            part = np.exp(log_blur + self.basis @ found[:9] - model)
-            slope = np.column_stack([self.basis * part[:, None], 1 - part, (1 - part) * self.tilt])
-            weight = self.weight * np.minimum(1, OUTLIER / np.maximum(np.abs(rest), 1e-9))
-            normal = (slope * weight[:, None]).T @ slope + np.diag(sure)
-            pull = slope.T @ (weight * rest) - sure * (found - expected)
-            while caution < 1e6:
-                step = np.linalg.solve(normal + caution * np.diag(np.diag(normal)), pull)
-                tried = self._cost(log_blur, found + step, expected, sure)
-                if tried[2] < cost:
-                    break
-                caution *= 4
-            else:
-                break
-            gained, found, caution = cost - tried[2], found + step, max(caution / 4, 1e-6)
-            model, rest, cost = tried
-            if gained < close * cost:
-                break
-        return float(cost), found
+        costs, found = self.fits(power[None], start=None if start is None else start[None])
+        return float(costs[0]), found[0]
 
-    def _cost(self, log_blur: Array, found: Array, expected: Array, sure: Array) -> tuple[Array, Array, float]:
-        model = np.logaddexp(log_blur + self.basis @ found[:9], found[9] + found[10] * self.tilt)
-        rest = self.log_power - model
-        size = np.abs(rest)
-        loss = np.where(size < OUTLIER, size**2, OUTLIER * (2 * size - OUTLIER))
-        return model, rest, float((self.weight * loss).sum() + (sure * (found - expected) ** 2).sum())
+    def fits(
+        self, powers: Array, *, steps: int = STEPS, close: float = CLOSE, start: Array | None = None
+    ) -> tuple[Array, Array]:
+        """The misfits through several blurs, fitted side by side, and the numbers that give them.
+
+        Parameters
+        ----------
+        powers : ndarray, shape (B, size, size // 2 + 1)
+        steps : int
+            At most so many (Levenberg-Marquardt).
+        close : float
+            Steps end where one gains less than this part of the misfit.
+        start : ndarray, shape (B, 11), optional
+            The numbers to begin with.
+
+        Returns
+        -------
+        tuple of ndarray, shapes (B,) and (B, 11)
+        """
+        log_blur = np.log(np.maximum(_leaked(powers, self.size)[:, self.used], LEAST_POWER))
+        expected = self._expected(log_blur)
+        found = (expected if start is None else start).copy()
+        part, rest, costs = self._tried(log_blur, found, expected)
+        caution, taken, active = np.full(len(found), 1e-2), np.zeros(len(found), int), np.arange(len(found))
+        while len(active):
+            normal, pull = self._slopes(part[active], rest[active], found[active] - expected[active])
+            damping = caution[active, None, None] * normal * np.eye(len(SURE))
+            step = np.linalg.solve(normal + damping, pull[..., None])[..., 0]
+            its_part, its_rest, its_cost = self._tried(log_blur[active], found[active] + step, expected[active])
+            better = its_cost < costs[active]
+            moved = active[better]
+            gained = costs[moved] - its_cost[better]
+            found[moved] += step[better]
+            part[moved], rest[moved], costs[moved] = its_part[better], its_rest[better], its_cost[better]
+            taken[moved] += 1
+            caution[active] = np.where(better, np.maximum(caution[active] / 4, LEAST_CAUTION), 4 * caution[active])
+            going = caution[active] < MOST_CAUTION
+            going[better] = (gained >= close * costs[moved]) & (taken[moved] < steps)
+            active = active[going]
+        return costs, found
+
+    def _expected(self, log_blur: Array) -> Array:
+        """What the numbers are before anything is seen but the level, shape (B, 11)."""
+        floor = 2 * math.log(self.noise)
+        usual = np.array([0, FALL, 0, 0, 0, 0, 0, 0, 0, floor, 0])
+        seen = self.log_power > floor + math.log(4)
+        level = self.log_power - log_blur - self.basis @ usual[:9]
+        expected = np.tile(usual, (len(log_blur), 1))
+        expected[:, 0] = np.median(level[:, seen] if seen.sum() > 50 else level, axis=1)
+        return expected
+
+    def _tried(self, log_blur: Array, found: Array, expected: Array) -> tuple[Array, Array, Array]:
+        """The scene's part of the power, what the numbers leave over of its logarithm, and what that costs."""
+        # Steps that are much too long lead out of floating point; they cost infinity or NaN, and are not taken.
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            scene = np.exp(log_blur + found[:, :9] @ self.basis.T)
+            power = scene + np.exp(found[:, 9:10] + found[:, 10:] * self.tilt)
+            rest, part = self.log_power - np.log(power), scene / power
+            size = np.abs(rest)
+            loss = np.where(size < OUTLIER, size**2, OUTLIER * (2 * size - OUTLIER))
+            return part, rest, loss @ self.weight + (found - expected) ** 2 @ SURE
+
+    def _slopes(self, part: Array, rest: Array, off: Array) -> tuple[Array, Array]:
+        """The normal equations of a step: matrices (B, 11, 11) and right sides (B, 11)."""
+        weight = self.weight * np.minimum(1, OUTLIER / np.maximum(np.abs(rest), 1e-9))
+        scene, noise, pulled = weight * part, weight * (1 - part), weight * rest
+        of_scene, of_both, of_noise = self.pairs
+        normal = np.empty((len(part), 11, 11))
+        normal[:, :9, :9] = ((scene * part) @ of_scene).reshape(-1, 9, 9)
+        normal[:, :9, 9:] = ((scene - scene * part) @ of_both).reshape(-1, 9, 2)
+        normal[:, 9:, :9] = normal[:, :9, 9:].transpose(0, 2, 1)
+        normal[:, 9:, 9:] = ((noise - noise * part) @ of_noise).reshape(-1, 2, 2)
+        normal += np.diag(SURE)
+        noise_pull = pulled - pulled * part
+        pull = np.column_stack([(pulled * part) @ self.basis, noise_pull.sum(1), noise_pull @ self.tilt])
+        return normal, pull - SURE * off
 
 
 def gaussian_power(size: int, first: float, second: float | None = None, angle: float = 0.0) -> Array:
@@ -182,13 +230,13 @@ def disk_power(size: int, radius: float) -> Array:
     """Power spectrum of an even disk."""
     rows, columns = _frequencies(size)
     phase = np.maximum(2 * np.pi * radius * np.hypot(rows, columns), 1e-6)
-    return (2 * j1(phase) / phase) ** 2 * gaussian_power(size, DISK_EDGE)
+    return (2 * j1(phase) / phase) ** 2 * _softness(size, DISK_EDGE)
 
 
 def motion_power(size: int, length: float, angle: float) -> Array:
     """Power spectrum of a straight, even motion along an angle (degrees, counterclockwise)."""
     along, _ = _turned(size, angle)
-    return np.sinc(length * along) ** 2 * gaussian_power(size, MOTION_EDGE)
+    return np.sinc(length * along) ** 2 * _softness(size, MOTION_EDGE)
 
 
 def kernel_power(size: int, kernel: Array) -> Array:
@@ -199,6 +247,12 @@ def kernel_power(size: int, kernel: Array) -> Array:
     return np.abs(np.fft.rfft2(folded)) ** 2
 
 
+@cache
+def _softness(size: int, sigma: float) -> Array:
+    return gaussian_power(size, sigma)
+
+
+@cache
 def _frequencies(size: int) -> tuple[Array, Array]:
     return np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None]
 
@@ -229,9 +283,10 @@ def _starts(length: int, size: int) -> Array:
     return np.unique(np.linspace(0, length - size, math.ceil(2 * (length - size) / size) + 1).round().astype(int))
 
 
-def _leaked(power: Array, size: int) -> Array:
-    """As the window shows it: each frequency leaks to its neighbours."""
-    whole = np.concatenate([power, np.roll(power[::-1], 1, 0)[:, size // 2 - 1 : 0 : -1]], 1)
-    for axis in (0, 1):
-        whole = (np.roll(whole, 1, axis) + 4 * whole + np.roll(whole, -1, axis)) / 6
-    return whole[:, : size // 2 + 1]
+def _leaked(powers: Array, size: int) -> Array:
+    """As the window shows them, (B, size, size // 2 + 1): each frequency leaks to its neighbours."""
+    rows = (np.roll(powers, 1, 1) + 4 * powers + np.roll(powers, -1, 1)) / 6
+    # Beyond the first and the last column lie the conjugates of their neighbours; the other way up.
+    before, after = (np.roll(rows[:, ::-1, column : column + 1], 1, 1) for column in (1, size // 2 - 1))
+    wide = np.concatenate([before, rows, after], 2)
+    return (wide[:, :, :-2] + 4 * rows + wide[:, :, 2:]) / 6

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from imgrestore.classical.psf_judge import ramp
 from imgrestore.classical.psf_parametric import Candidate
-from imgrestore.classical.psf_pyramid import Search, coarse_to_fine
+from imgrestore.classical.psf_pyramid import Search, coarse_to_fine, threads_for
 from imgrestore.classical.psf_shake import telling
 from imgrestore.classical.psf_spectrum import Spectrum, kernel_power
 from imgrestore.classical.psf_steps import AWAY, gradients, otf, periodic, slope_power, towards_edges
@@ -141,7 +141,8 @@ class Writing:
         kernel = torch.ones(1, 1) if psf is None else torch.tensor(psf.array, dtype=torch.float32)
         drawn_out = periodic(self.ink, max(self.size, *kernel.shape))
         response = otf(kernel, (drawn_out.shape[0], drawn_out.shape[1]))
-        scene = strokes(drawn_out, response, LEAST * EDGE, LEAST * INK)
+        with threads_for(drawn_out.numel()):
+            scene = strokes(drawn_out, response, LEAST * EDGE, LEAST * INK)
         scene = torch.where(scene.square() < LEAST * INK, 0, scene.clamp_min(0))
         across, along = gradients(scene)
         left = (fft_filter(scene, response) - drawn_out).square()
