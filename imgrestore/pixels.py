@@ -12,11 +12,12 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ChannelAxis", "Planes", "not_negative", "saturated_pixels", "to_mask", "to_planes"]
+__all__ = ["ChannelAxis", "Planes", "has_eight_bits", "not_negative", "saturated_pixels", "to_mask", "to_planes"]
 
 ChannelAxis = int | None | Literal["auto"]
 
 INTEGER_PEAKS = {"uint8": 255.0, "uint16": 65535.0}
+EIGHT_BIT = 255.0
 FLOATS = ("float16", "float32", "float64", "bfloat16")
 # A run of equal largest values this large is a clipped highlight, not chance.
 SATURATED_PART = 2e-4
@@ -210,6 +211,26 @@ def saturated_pixels(planes: Planes, valid: torch.Tensor | None = None) -> torch
     second = below.amax(dim=space, keepdim=True)
     pile, rest = (mask.sum(dim=space, keepdim=True) for mask in (at_top, (below == second) & torch.isfinite(below)))
     return at_top & (pile >= max(SATURATED_LEAST, SATURATED_PART * data[0, 0].numel())) & (rest > 0) & (pile > rest)
+
+
+def has_eight_bits(data: torch.Tensor) -> bool:
+    """Whether values from 0 to 1 come from a file of 8 bits, as most files of cameras and all JPEG files are.
+
+    Parameters
+    ----------
+    data : torch.Tensor
+        Of which some values are looked at, and the ends of their range.
+
+    Returns
+    -------
+    bool
+    """
+    import torch
+
+    values = data.detach().flatten()
+    # A few lights on a black ground show in the largest value only.
+    some = EIGHT_BIT * torch.cat([values[:: max(1, len(values) // 10_000)], torch.stack(values.aminmax())])
+    return bool((some >= 0).all() and (some <= EIGHT_BIT).all() and (some - some.round()).abs().max() < 1e-3)
 
 
 def to_mask(mask: Any, planes: Planes, *, name: str = "mask") -> torch.Tensor:

@@ -40,6 +40,13 @@ def test_type_shape_dtype_and_range_are_those_of_the_picture(case, method, dtype
 
 
 @by_method
+def test_a_picture_of_8_bits_is_one_in_floating_point_too(case, method):
+    image = (255 * case[1].clip(0, 1)).astype(np.uint8)
+    as_float = deblur(image / 255, Psf.disk(2), method=method)
+    assert np.abs(255 * as_float.clip(0, 1) - deblur(image, Psf.disk(2), method=method)).max() < 0.51
+
+
+@by_method
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(24, 25), (1, 24, 25), (3, 24, 25), (2, 5, 24, 25)])
 def test_tensors_come_back_as_tensors(case, method, dtype, shape):

@@ -18,7 +18,7 @@ from imgrestore.classical.psf_polish import polished
 from imgrestore.classical.psf_shake import shaken, telling
 from imgrestore.classical.psf_spectrum import Spectrum
 from imgrestore.classical.psf_writing import glimpsed, within_most, written
-from imgrestore.pixels import ChannelAxis, Planes, saturated_pixels
+from imgrestore.pixels import ChannelAxis, Planes, has_eight_bits, saturated_pixels
 
 __all__ = ["Kind", "PsfEstimate", "PsfKind", "check_size", "estimate_plane", "estimate_psf", "without_clipped"]
 
@@ -32,7 +32,7 @@ LEAST_SIZE = 32
 # Candidates are judged by what they make of a part of so many pixels.
 LOOKED_AT = 400_000
 # In files of 8 bits light is cut off from here on; where a larger part of the picture is, it is white paper.
-EIGHT_BIT, NEARLY_CLIPPED, PAPER = 255.0, 250 / 255, 0.15
+NEARLY_CLIPPED, PAPER = 250 / 255, 0.15
 # Larger frames than usual are searched where no step of the picture is steeper than this part of its range.
 SOFT = 0.3
 # With less confidence in what was found in a picture whose steps are no steeper than this, it is searched once more as
@@ -108,22 +108,6 @@ def estimate_psf(
     if len(planes.data) != 1:
         raise ValueError(f"image is a batch of {len(planes.data)} pictures; expected one")
     return estimate_plane(planes.data, without_clipped(planes, valid), kind=kind, max_size=max_size, progress=progress)
-
-
-def has_eight_bits(data: torch.Tensor) -> bool:
-    """Whether values from 0 to 1 come from a file of 8 bits, as camera's files and pictures of the web are.
-
-    Parameters
-    ----------
-    data : torch.Tensor
-        Of which some values are looked at.
-
-    Returns
-    -------
-    bool
-    """
-    some = data.detach().flatten()[:: max(1, data.numel() // 10_000)] * EIGHT_BIT
-    return bool((some >= 0).all() and (some <= EIGHT_BIT).all() and (some - some.round()).abs().max() < 1e-3)
 
 
 def check_size(max_size: Any) -> int | None:

@@ -99,12 +99,12 @@ def towards_edges(scene: Tensor, least: float) -> Tensor:
     edge = across**2 + along**2 >= least
     across *= edge
     along *= edge
-    back = across + along
-    back[:, 1:] -= across[:, :-1]
-    back[:, 0] -= across[:, -1]
-    back[1:] -= along[:-1]
-    back[0] -= along[-1]
-    return torch.from_numpy(np.negative(back, out=back))
+    back = -across
+    back[:, 1:] += across[:, :-1]
+    back[:, 0] += across[:, -1]
+    back[1:] += along[:-1]
+    back[0] += along[-1]
+    return torch.from_numpy(np.subtract(back, along, out=back))
 
 
 def usefulness(picture: Tensor) -> Tensor:

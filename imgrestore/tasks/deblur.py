@@ -11,7 +11,7 @@ from imgrestore.classical.case import prepare, to_fit
 from imgrestore.classical.noise import noise_of_planes
 from imgrestore.classical.spectrum import noise_beyond_blur
 from imgrestore.ops.blur_operator import Boundary
-from imgrestore.pixels import ChannelAxis, Planes, not_negative, saturated_pixels
+from imgrestore.pixels import ChannelAxis, Planes, has_eight_bits, not_negative, saturated_pixels
 from imgrestore.psf import Psf
 from imgrestore.psf_field import PsfField
 from imgrestore.tasks.deblur_blind import find_blurs, no_blur
@@ -28,7 +28,6 @@ ROUNDING = 2e-3
 # A PSF with all but this part of its light in one pixel blurs nothing.
 SPREAD = 1e-3
 # 8-bit files are rounded, compressed and not linear in light, and their PSFs are guesses: more than the noise.
-EIGHT_BIT = 255.0
 CAMERA_ERROR = 2.0 / 255
 # The net was trained on errors smaller than theirs; told of more noise, it draws fewer ripples beside bright lights.
 CAMERA_CAUTION = 2.0
@@ -156,9 +155,8 @@ def deblur(
 
     saturated = saturated_pixels(planes, used)
     level = None if noise is None else not_negative(noise, "noise", note=", in the picture's units") / planes.peak
-    camera = planes.peak == EIGHT_BIT
     fits = [
-        _fit(data, blur, level, good, clipped, camera)
+        _fit(data, blur, level, good, clipped)
         for data, blur, good, clipped in zip(
             planes.data.split(1), blurs, used.split(1), saturated.split(1), strict=True
         )
@@ -170,7 +168,7 @@ def deblur(
         answer = None if _is_point(blurs[i].psf) else fits[i].answer(method, refine)
         if answer is not None and psf is None and not fits[i].explained_by(answer):
             answer, blurs[i] = None, no_blur(fits[i].data, boundary, NOT_EXPLAINED)
-            fits[i] = _fit(planes.data[i : i + 1], blurs[i], level, used[i : i + 1], saturated[i : i + 1], camera)
+            fits[i] = _fit(planes.data[i : i + 1], blurs[i], level, used[i : i + 1], saturated[i : i + 1])
         scenes.append(fits[i].blur.framed(answer.scene) if answer else torch.where(finite, fits[i].data, torch.nan))
         answers.append(answer or Answer(fits[i].data, None, ()))
     if all(_is_point(blur.psf) for blur in blurs):
@@ -179,14 +177,13 @@ def deblur(
     return _restoration(result, fits, answers, blurs, planes, used & ~saturated) if details else result
 
 
-def _fit(
-    data: torch.Tensor, blur: Blur, level: float | None, good: torch.Tensor, clipped: torch.Tensor, eight_bit: bool
-) -> Fit:
+def _fit(data: torch.Tensor, blur: Blur, level: float | None, good: torch.Tensor, clipped: torch.Tensor) -> Fit:
     """One picture with its noise, to which the errors of a camera and of an estimated PSF are added."""
     if level is not None:
         sigma = data.new_full((1, data.shape[1]) + (1,) * (data.ndim - 2), level)
     else:
         sigma = _noise(data, blur, None if bool(good.all()) else good)
+    eight_bit = has_eight_bits(data)
     camera = eight_bit and level is None
     if camera:
         sigma = (sigma.square() + CAMERA_ERROR**2).sqrt()
