@@ -59,8 +59,8 @@ lint: $(BUILT)  ## ruff and mypy.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: lint  ## What CI runs: lint, then pytest.
-	$(BIN)/python -m pytest
+test: lint  ## What CI runs: lint, then pytest, a process for each core.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 sanitize: $(READY)  ## Run the op tests with the address and undefined-behaviour sanitizers.
 	IMGRESTORE_SANITIZE=1 IMGRESTORE_NATIVE=1 $(BIN)/python setup.py -q build_ext \

@@ -1,15 +1,19 @@
 """What all tests share: quiet threads, a hypothesis profile without deadlines, and blurred photographs."""
 
 import os
+import signal
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
-from scipy import signal
+from scipy.signal import convolve
 
 from imgrestore import Psf
+
+# What a shell starts in the background ignores interrupts, and so would the processes that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("imgrestore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("imgrestore")
@@ -20,7 +24,7 @@ def observe(picture, psf, size=64, noise=0.01, seed=0):
     top, left = ((n - size) // 2 for n in picture.shape)
     (before, after) = zip(*((k - 1 - c, c) for k, c in zip(psf.shape, psf.centre, strict=True)), strict=True)
     scene = picture[top - before[0] : top + size + after[0], left - before[1] : left + size + after[1]]
-    observed = signal.convolve(scene, psf.array, mode="valid")
+    observed = convolve(scene, psf.array, mode="valid")
     sharp = picture[top : top + size, left : left + size]
     return sharp, observed + np.random.default_rng(seed).normal(0, noise, observed.shape)
 

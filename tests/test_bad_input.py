@@ -35,7 +35,7 @@ by_call = pytest.mark.parametrize("call", CALLS, ids=lambda c: c.__name__)
         ("disk:0", ValueError, "radius is 0"),
         ("nowhere.npy", FileNotFoundError, r"nowhere\.npy"),
     ],
-    ids=str,
+    ids=lambda value: "object" if type(value) is object else str(value),
 )
 def test_psf(call, psf, error, message):
     with pytest.raises(error, match=message):

@@ -196,7 +196,7 @@ def test_float32_pictures_are_restored_as_float64_ones(photographs, method, boun
         *[(m, {"mask": np.zeros((16, 16), bool)}, "mask leaves no pixel to fit") for m in METHODS],
         *[(m, {"channel_axis": 5}, "channel_axis is 5") for m in METHODS],
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_settings_that_make_no_sense_are_refused_by_name(method, options, message):
     with pytest.raises(ValueError, match=message):
