@@ -17,7 +17,7 @@ from imgrestore.classical.psf_parametric import Candidate, parametric
 from imgrestore.classical.psf_polish import polished
 from imgrestore.classical.psf_shake import shaken, telling
 from imgrestore.classical.psf_spectrum import Spectrum
-from imgrestore.classical.psf_writing import glimpsed, within_most, written
+from imgrestore.classical.psf_writing import glimpsed, promises, within_most, written
 from imgrestore.pixels import ChannelAxis, Planes, has_eight_bits, saturated_pixels
 
 __all__ = ["Kind", "PsfEstimate", "PsfKind", "check_size", "estimate_plane", "estimate_psf", "without_clipped"]
@@ -35,8 +35,8 @@ LOOKED_AT = 400_000
 NEARLY_CLIPPED, PAPER = 250 / 255, 0.15
 # Larger frames than usual are searched where no step of the picture is steeper than this part of its range.
 SOFT = 0.3
-# With less confidence in what was found in a picture whose steps are no steeper than this, it is searched once more as
-# writing is.
+# With less confidence in what was found, larger frames are searched as those of writing are, and the largest one
+# carefully where no step is steeper than this.
 UNSURE, SOFT_WRITING = 0.5, 0.4
 
 
@@ -177,7 +177,8 @@ def estimate_plane(
         _tell(progress)
         return judge.best(few)
     glimpse = glimpsed(gray, good, most, progress)
-    writing = written(gray, good, most, glimpse, progress) if glimpse else None
+    at_once = promises(glimpse)
+    writing = written(gray, good, most, glimpse, progress) if at_once else None
     if writing is not None:
         _tell(progress)
         return judge.said(*writing.judged(few, spectrum))
@@ -185,9 +186,10 @@ def estimate_plane(
     many = _searched(gray, good, spectrum, noise, most, steep < SOFT, progress)
     _tell(progress)
     found = judge.choice(few, many) if kind == "auto" else judge.best(many)
-    unsure = found.kind in ("none", "unknown") or found.confidence < UNSURE
-    if glimpse and unsure and steep < SOFT_WRITING:
-        writing = within_most(gray, good, most, progress)
+    if glimpse and (found.kind in ("none", "unknown") or found.confidence < UNSURE):
+        writing = None if at_once else written(gray, good, most, glimpse, progress)
+        if writing is None and steep < SOFT_WRITING:
+            writing = within_most(gray, good, most, progress)
     if writing is None:
         return found
     _tell(progress)

@@ -22,7 +22,7 @@ from imgrestore.classical.psf_steps import AWAY, gradients, otf, periodic, slope
 from imgrestore.ops import fft_filter
 from imgrestore.psf import Psf
 
-__all__ = ["Writing", "Written", "glimpsed", "strokes", "within_most", "written"]
+__all__ = ["Writing", "Written", "glimpsed", "promises", "strokes", "within_most", "written"]
 
 Progress = Callable[[str, float], None]
 
@@ -215,6 +215,11 @@ def glimpsed(picture: Tensor, good: Tensor, most: int, progress: Progress | None
     return found if any(one.price < HOPEFUL and one.even > HARDLY_EVEN for one in found) else []
 
 
+def promises(found: list[Written]) -> bool:
+    """Whether any of what was glimpsed is so cheap and even that it is writing, to all appearance."""
+    return any(map(_promising, found))
+
+
 def written(
     picture: Tensor, good: Tensor, most: int, first: list[Written], progress: Progress | None = None
 ) -> Written | None:
@@ -234,8 +239,7 @@ def written(
     """
     larger = [size for size in _frames((*LARGER, most), most) if size not in _frames(FIRST, most)]
     found = first + _searched(picture, good, larger, True, progress)
-    promising = (one for one in found if one.price < PROMISING and one.even > NEARLY_EVEN)
-    best = min(promising, key=_price, default=None)
+    best = min(filter(_promising, found), key=_price, default=None)
     if best is None:
         return None
     again = _searched(picture, good, [best.writing.size], False, progress)
@@ -259,6 +263,10 @@ def _searched(
     part = telling(picture, good, pixels, math.isqrt(pixels))
     seen = (Writing.of(*part, size) for size in sizes)
     return [writing.search(swift, progress) for writing in seen if writing is not None]
+
+
+def _promising(one: Written) -> bool:
+    return one.price < PROMISING and one.even > NEARLY_EVEN
 
 
 def _believed(one: Written) -> bool:
