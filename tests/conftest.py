@@ -1,4 +1,4 @@
-"""What all tests share: quiet threads, a hypothesis profile without deadlines, and blurred photographs."""
+"""What all tests share: quiet threads, interrupts, a hypothesis profile without deadlines, and blurred photographs."""
 
 import os
 import signal

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgrestore.pixels import not_negative, saturated_pixels, to_mask, to_planes
+from imgrestore.pixels import has_eight_bits, not_negative, saturated_pixels, to_mask, to_planes
 
 DTYPES = [np.uint8, np.uint16, np.float16, np.float32, np.float64, ">u2", ">f4", ">f8"]
 TENSOR_DTYPES = [torch.uint8, torch.uint16, torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -208,6 +208,24 @@ def test_integers_are_saturated_at_the_largest_value(dtype):
     image[2, 3] = np.iinfo(dtype).max
     image[2, 4] = np.iinfo(dtype).max - 1
     assert saturated_pixels(to_planes(image)).nonzero().tolist() == [[0, 0, 2, 3]]
+
+
+def test_eight_bits_are_seen_in_the_values_of_any_type():
+    file = np.random.default_rng(0).integers(0, 256, (40, 50), np.uint8)
+    for image in (file, file / 255, (file / 255).astype(np.float32), file.astype(np.uint16) * 257):
+        assert has_eight_bits(to_planes(image).data)
+    holed = file / 255
+    holed[3, 4] = np.nan
+    assert has_eight_bits(to_planes(holed).data)
+    finer = np.random.default_rng(0).random((40, 50))
+    for image in (finer, file.astype(np.float32), -(file / 255), (65535 * finer).astype(np.uint16)):
+        assert not has_eight_bits(to_planes(image).data)
+
+
+def test_a_faint_star_on_black_is_no_picture_of_8_bits():
+    sky = np.zeros((400, 400), np.uint16)
+    sky[123, 45] = 1000
+    assert not has_eight_bits(to_planes(sky).data)
 
 
 def test_floats_are_saturated_where_the_largest_value_is_repeated():

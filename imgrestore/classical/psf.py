@@ -186,7 +186,8 @@ def estimate_plane(
     many = _searched(gray, good, spectrum, noise, most, steep < SOFT, progress)
     _tell(progress)
     found = judge.choice(few, many) if kind == "auto" else judge.best(many)
-    if glimpse and (found.kind in ("none", "unknown") or found.confidence < UNSURE):
+    told = found.kind not in ("none", "unknown")
+    if glimpse and not (told and found.confidence >= UNSURE):
         writing = None if at_once else written(gray, good, most, glimpse, progress)
         if writing is None and steep < SOFT_WRITING:
             writing = within_most(gray, good, most, progress)
@@ -194,7 +195,7 @@ def estimate_plane(
         return found
     _tell(progress)
     read = judge.said(*writing.judged(few, spectrum))
-    return read if found.kind in ("none", "unknown") or read.confidence > found.confidence else found
+    return found if told and found.confidence >= read.confidence else read
 
 
 def _tell(progress: Progress | None) -> None:
