@@ -12,6 +12,12 @@ STABLE_TORCH_LIBRARY(imgrestore, m) {
   // irfft(rfft(image) * response) over the last two dimensions, both of the form 2^a 3^b 5^c
   m.def("fft_filter(Tensor image, Tensor response) -> Tensor");
 
+  // irfft(rfft(image) * gain * conj(otf) / (|otf|^2 + ratio)) of planes (N, C, h, w), h and w as above, each with P / C
+  // ratios exp(level + power * log_frequency - signal_power * log(variance + 1e-5)); out (N, P, h, w) has dense planes
+  m.def(
+      "wiener_planes_into(Tensor image, Tensor otf, Tensor level, Tensor power, Tensor? signal_power, "
+      "Tensor log_frequency, float gain, Tensor(a!) out) -> ()");
+
   // out[i] = sum_j kernel[j] image[i + shift + size of the kernel - 1 - j] for pictures (P, d, h, w) and a kernel (d, h, w)
   // or (P, d, h, w); outside: 0 zero, 1 reflect, 2 wrap
   m.def("fft_convolve(Tensor image, Tensor kernel, int[] result, int[] shift, int outside) -> Tensor");
@@ -55,6 +61,16 @@ STABLE_TORCH_LIBRARY(imgrestore, m) {
       "gated_block(Tensor x, Tensor? norm_weight, Tensor? norm_bias, Tensor expand_weight, Tensor expand_bias, "
       "Tensor depthwise_weight, Tensor depthwise_bias, Tensor project_weight, Tensor project_bias, Tensor scale, "
       "float eps) -> Tensor");
+  // The same into `out`, which has x's shape and layout; narrow: the convolutions' factors may be rounded to bfloat16
+  m.def(
+      "gated_block_into(Tensor x, Tensor? norm_weight, Tensor? norm_bias, Tensor expand_weight, Tensor expand_bias, "
+      "Tensor depthwise_weight, Tensor depthwise_bias, Tensor project_weight, Tensor project_bias, Tensor scale, "
+      "float eps, bool narrow, Tensor(a!) out) -> ()");
+  // Convolution of planes (N, C, H, W) by (O, C, k, k), zeros beyond the frame; shuffle: then each four planes become one of
+  // twice the size; plus is added, and may be out itself; narrow: factors may be rounded to bfloat16
+  m.def(
+      "patch_conv_into(Tensor x, Tensor weight, Tensor? bias, Tensor? plus, int stride, int padding, bool shuffle, "
+      "bool narrow, Tensor(a!) out) -> ()");
   // correlation with two 1-D kernels over the last two dimensions; boundary: the number of a Boundary
   m.def("separable(Tensor image, Tensor row_taps, Tensor column_taps, int boundary) -> Tensor");
 

@@ -98,6 +98,61 @@ def test_bfloat16_is_close():
     assert float((half - full).abs().max()) < 0.05 * float((full - x0).abs().max()) + 1e-3
 
 
+def both_ways(net, *arguments):
+    """Without a gradient, where native ops run, and as torch computes it for one."""
+    with torch.no_grad():
+        fused = net(*arguments)
+    return fused, net(*arguments).detach()
+
+
+def wide(net):
+    for unet in net.unets:
+        unet.narrow = False
+    return net
+
+
+@pytest.mark.parametrize("config", [SMALL, DeepWienerConfig(5, 6, (3,), 3), DeepWienerConfig(4, 10, (1, 2, 1), 2)])
+@pytest.mark.parametrize("size", [(32, 40), (33, 47), (18, 31), (60, 75)])
+def test_with_and_without_gradients_the_net_is_the_same(config, size):
+    net = wide(stirred(config))
+    y, x0, otf, sigma, mask = case(*size)
+    for arguments in ((y, x0, otf, sigma, mask), (y, x0, otf, sigma), (y[:1], x0[:1], otf[:1], sigma[:1], mask)):
+        before = [a.clone() for a in arguments]
+        fused, plain = both_ways(net, *arguments)
+        torch.testing.assert_close(fused, plain, atol=1e-5, rtol=0)
+        assert all(map(torch.equal, arguments, before))
+    with torch.no_grad():
+        stages = net.stages(y, x0, otf, sigma, mask)
+        assert torch.equal(stages[-1], net(y, x0, otf, sigma, mask))
+    for fused, plain in zip(stages, net.stages(y, x0, otf, sigma, mask), strict=True):
+        torch.testing.assert_close(fused, plain.detach(), atol=1e-5, rtol=0)
+
+
+def test_narrow_products_change_little():
+    net, arguments = stirred(), case(60, 75)
+    with torch.no_grad():
+        narrow = net(*arguments)
+        full = wide(net)(*arguments)
+    assert float((narrow - full).abs().max()) < 0.02 * float((full - arguments[1]).abs().max())
+
+
+def test_a_unet_may_overwrite_its_input_once_it_was_read():
+    torch.manual_seed(0)
+    for blocks in ((3,), (1, 2), (2, 1, 1)):
+        net = UNet(12, 3, 8, blocks).requires_grad_(False)
+        torch.nn.init.normal_(net.head.weight)
+        for block in net.modules():
+            if isinstance(block, GatedBlock):
+                torch.nn.init.normal_(block.scale)
+        x = torch.randn(2, 12, 16, 24)
+        expected = net(x.clone())
+        result, features = net(x, room=x)
+        assert torch.equal(result, expected[0])
+        assert torch.equal(features, expected[1])
+        x.zero_()
+        assert torch.equal(features, expected[1])
+
+
 def test_feature_wiener_inverts_without_noise():
     y, x0, otf, _, _ = case()
     spectrum = torch.fft.rfft2(x0) * otf

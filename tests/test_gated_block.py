@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from filter_cases import relative_error
+from native_cases import needs_native
 from net_cases import BLOCK, LAST, PLANES
 
+from imgrestore import _native
 from imgrestore.ops import gated_block
 
 NAMES = ("norm_weight", "norm_bias", "expand_weight", "expand_bias", "depthwise_weight", "depthwise_bias")
@@ -36,6 +39,67 @@ def test_parameters_of_other_shapes_and_precisions():
     assert torch.equal(gated_block(x, *flat), expected)
     assert gated_block(x.bfloat16(), *parameters).dtype == torch.bfloat16
     assert gated_block(x, *(p.double() for p in parameters)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("inner", [3, 8])
+def test_narrow_products_are_close(inner):
+    for layout in (PLANES, LAST):
+        for norm in (True, False):
+            x, *parameters = BLOCK.make((2, 8, 21, 70), layout=layout, norm=norm, inner=inner)
+            narrow, wide = gated_block(x, *parameters, narrow=True), gated_block(x, *parameters)
+            assert narrow.dtype == torch.float32
+            assert narrow.is_contiguous(memory_format=layout)
+            assert relative_error(narrow.double(), wide.double()) < 1e-2
+            part = gated_block(x[:, :, 4:20, 7:60], *parameters, narrow=True)
+            if _native.available():
+                assert torch.equal(part[:, :, 1:-1, 1:-1], narrow[:, :, 5:19, 8:59])
+
+
+def test_narrow_blocks_of_many_channels():
+    for channels in (40, 80, 160):
+        x, *parameters = BLOCK.make((1, channels, 9, 70))
+        wide = gated_block(x, *parameters)
+        assert relative_error(gated_block(x, *parameters, narrow=True).double(), wide.double()) < 1e-2
+
+
+def test_wants_no_products_narrowed_where_gradients_are():
+    x, *parameters = BLOCK.make((1, 8, 9, 20))
+    wide = gated_block(x, *parameters)
+    assert torch.equal(gated_block(x.requires_grad_(), *parameters, narrow=True), wide)
+
+
+def test_writes_where_it_is_told():
+    for layout in (PLANES, LAST):
+        x, *parameters = BLOCK.make((2, 8, 9, 20), layout=layout)
+        expected = gated_block(x, *parameters)
+        outs = torch.empty_like(x), torch.empty(2, 8, 9, 20), torch.empty(2, 16, 9, 20)[:, ::2]
+        for out in (*outs, torch.empty(2, 8, 9, 20).contiguous(memory_format=LAST)):
+            assert gated_block(x, *parameters, out=out) is out
+            assert torch.equal(out, expected)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda x: x, "out: shares memory with the input"),
+        (lambda x: x[:, :, :4], r"out: got \(2, 8, 4, 20\) of torch\.float32 on cpu, expected \(2, 8, 9, 20\)"),
+        (lambda x: x.double(), r"out: got .* of torch\.float64"),
+    ],
+)
+def test_out_must_be_like_x(make, message):
+    x, *parameters = BLOCK.make((2, 8, 9, 20))
+    with pytest.raises(ValueError, match=message):
+        gated_block(x, *parameters, out=make(x))
+
+
+@needs_native
+def test_the_op_refuses_an_out_of_another_layout():
+    x, *parameters = BLOCK.make((2, 8, 9, 20))
+    gated_block(x, *parameters)
+    native = torch.ops.imgrestore.gated_block_into
+    for out in (x, torch.empty(2, 8, 9, 20).contiguous(memory_format=LAST), torch.empty(2, 8, 9, 19), torch.empty(8)):
+        with pytest.raises(RuntimeError, match="out needs x's shape, dtype and layout"):
+            native(x, *parameters, 1e-6, False, out)
 
 
 @pytest.mark.parametrize(

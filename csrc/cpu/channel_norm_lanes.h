@@ -210,24 +210,44 @@ struct Lanes {
   // passes, so that a large mean costs no digits. Weight and bias may be null.
   static void normalise(const float* x, int64_t stride, int64_t channels, int64_t vectors, float eps,
                         const float* weight, const float* bias, float* out, int64_t out_stride) {
+    int64_t p = 0;
+    for (; p + 3 <= vectors; p += 3) {
+      normalise_some<3>(x + p * L, stride, channels, eps, weight, bias, out + p * L, out_stride);
+    }
+    for (; p < vectors; ++p) {
+      normalise_some<1>(x + p * L, stride, channels, eps, weight, bias, out + p * L, out_stride);
+    }
+  }
+
+  // Several vectors at once, as each sum waits for the one before it.
+  template <int N>
+  static IMGR_HD void normalise_some(const float* x, int64_t stride, int64_t channels, float eps, const float* weight,
+                                     const float* bias, float* out, int64_t out_stride) {
     const float share = 1.0f / float(channels);
-    for (int64_t p = 0; p < vectors; ++p, x += L, out += L) {
-      V sum = {}, squares = {};
-      for (int64_t c = 0; c < channels; ++c) sum += X::loadu(x + c * stride);
-      const V mean = sum * share;
-      for (int64_t c = 0; c < channels; ++c) {
-        const V d = X::loadu(x + c * stride) - mean;
-        squares += d * d;
+    V mean[N], scale[N];
+    IMGR_UNROLL
+    for (int p = 0; p < N; ++p) mean[p] = scale[p] = V{};
+    for (int64_t c = 0; c < channels; ++c) {
+      IMGR_UNROLL
+      for (int p = 0; p < N; ++p) mean[p] += X::loadu(x + c * stride + p * L);
+    }
+    IMGR_UNROLL
+    for (int p = 0; p < N; ++p) mean[p] *= share;
+    for (int64_t c = 0; c < channels; ++c) {
+      IMGR_UNROLL
+      for (int p = 0; p < N; ++p) {
+        const V d = X::loadu(x + c * stride + p * L) - mean[p];
+        scale[p] += d * d;
       }
-      const V scale = 1.0f / square_root(squares * share + eps);
-      if (weight) {
-        for (int64_t c = 0; c < channels; ++c) {
-          X::storeu(out + c * out_stride, (X::loadu(x + c * stride) - mean) * scale * weight[c] + bias[c]);
-        }
-      } else {
-        for (int64_t c = 0; c < channels; ++c) {
-          X::storeu(out + c * out_stride, (X::loadu(x + c * stride) - mean) * scale);
-        }
+    }
+    IMGR_UNROLL
+    for (int p = 0; p < N; ++p) scale[p] = 1.0f / square_root(scale[p] * share + eps);
+    for (int64_t c = 0; c < channels; ++c) {
+      IMGR_UNROLL
+      for (int p = 0; p < N; ++p) {
+        V v = (X::loadu(x + c * stride + p * L) - mean[p]) * scale[p];
+        if (weight) v = v * weight[c] + bias[c];
+        X::storeu(out + c * out_stride + p * L, v);
       }
     }
   }

@@ -75,6 +75,13 @@ struct Ring {
     for (int64_t c = 0; c < half; ++c) {
       const float *wa = taps_a + c * kTaps, *wb = taps_b + c * kTaps;
       float* to = out + c * out_stride;
+      // The ring lies in the second cache, and pieces of its rows are too short for the hardware to foresee the next.
+      for (int i = 0; i < R + 2; ++i) {
+        for (int64_t v = 0; v <= vectors; ++v) {
+          __builtin_prefetch(rows[i] + (c + 2) * stride + v * L);
+          __builtin_prefetch(rows[i] + (half + c + 2) * stride + v * L);
+        }
+      }
       for (int64_t v = 0; v < vectors; ++v) {
         V a[R], b[R];
         sweep(rows, c * stride + v * L, wa, a);

@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "fft_filter_run.h"
 #include "fft_plan_cache.h"
-#include "scratch.h"
 
 namespace imgrestore {
 namespace {
@@ -56,26 +56,6 @@ Broadcast broadcast(const Tensor& image, const Tensor& response) {
 }
 
 template <class S>
-void run_plane(const FftFilterPlane<S>& plane, const FftFilterKernels<S>& kernels, int64_t grain) {
-  using torch::stable::parallel_for;
-  const int64_t row_blocks = fft_filter_row_blocks(plane.height, kernels.lanes);
-  const int64_t column_blocks = fft_filter_column_blocks(plane.width, kernels.lanes);
-  const size_t row_bytes = sizeof(S) * 2 * kernels.lanes * plane.width, column_bytes = sizeof(S) * 2 * plane.height;
-  parallel_for(0, row_blocks, grain, [&](int64_t begin, int64_t end) {
-    const Scratch row(row_bytes);
-    for (int64_t b = begin; b < end; ++b) kernels.rows_forward(plane, b, row.as<S>());
-  });
-  parallel_for(0, column_blocks, grain, [&](int64_t begin, int64_t end) {
-    const Scratch column(column_bytes);
-    for (int64_t b = begin; b < end; ++b) kernels.columns(plane, b, column.as<S>());
-  });
-  parallel_for(0, row_blocks, grain, [&](int64_t begin, int64_t end) {
-    const Scratch row(row_bytes);
-    for (int64_t b = begin; b < end; ++b) kernels.rows_inverse(plane, b, row.as<S>());
-  });
-}
-
-template <class S>
 void run(const Tensor& image, const Tensor& response, const Broadcast& b, Tensor& out,
          const FftFilterKernels<S>& kernels) {
   const int64_t h = image.size(image.dim() - 2), w = image.size(image.dim() - 1);
@@ -97,12 +77,12 @@ void run(const Tensor& image, const Tensor& response, const Broadcast& b, Tensor
   if (planes >= 4 * threads) {
     torch::stable::parallel_for(0, planes, worthwhile / (h * w) + 1, [&](int64_t begin, int64_t end) {
       const Scratch spectrum(spectrum_bytes);
-      for (int64_t i = begin; i < end; ++i) run_plane<S>(plane_at(i, spectrum.as<S>()), kernels, INT64_MAX);
+      for (int64_t i = begin; i < end; ++i) run_fft_filter<S>(plane_at(i, spectrum.as<S>()), kernels, INT64_MAX);
     });
   } else {
     const Scratch spectrum(spectrum_bytes);
     const int64_t grain = h * w >= 3 * worthwhile ? 1 : INT64_MAX;
-    for (int64_t i = 0; i < planes; ++i) run_plane<S>(plane_at(i, spectrum.as<S>()), kernels, grain);
+    for (int64_t i = 0; i < planes; ++i) run_fft_filter<S>(plane_at(i, spectrum.as<S>()), kernels, grain);
   }
 }
 

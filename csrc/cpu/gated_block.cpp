@@ -5,48 +5,16 @@
 #include <optional>
 
 #include "net_tensors.h"
+#include "packed_matrix.h"
 
 namespace imgrestore {
 namespace {
 
 using torch::stable::Tensor;
 
-bool processor_has_pairs() {
-#if IMGR_X86 && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
-  return __builtin_cpu_supports("avx512bf16");
-#else
-  return false;
-#endif
-}
-
-// A matrix of outputs by inputs, row by row, and its bias, in the order of PackedMatrix.
-struct Packed {
-  std::vector<float> weight, bias;
-  std::vector<uint32_t> pairs;
-  PackedMatrix matrix;
-
-  Packed(const std::vector<float>& w, const std::vector<float>& b, int64_t depth, int64_t rows, bool paired) {
-    const int64_t outputs = b.size(), blocks = (outputs + rows - 1) / rows;
-    bias.assign(blocks * rows, 0.0f);
-    std::copy(b.begin(), b.end(), bias.begin());
-    const int64_t deep = paired ? (depth + 1) / 2 : depth;
-    (paired ? pairs.resize(blocks * rows * deep) : weight.resize(blocks * rows * deep));
-    for (int64_t o = 0; o < outputs; ++o) {
-      const float* from = w.data() + o * depth;
-      const int64_t to = o / rows * deep * rows + o % rows;
-      if (paired) {
-        for (int64_t k = 0; k < depth; k += 2) {
-          const uint32_t upper = k + 1 < depth ? to_bfloat16(from[k + 1]).bits : 0;
-          pairs[to + k / 2 * rows] = to_bfloat16(from[k]).bits | upper << 16;
-        }
-      } else {
-        for (int64_t k = 0; k < depth; ++k) weight[to + k * rows] = from[k];
-      }
-    }
-    matrix = {paired ? static_cast<const void*>(pairs.data()) : weight.data(), bias.data(), depth, blocks};
-  }
-  Packed(const Packed&) = delete;
-};
+// The working memory of a tile, about 1.6 MiB, is more than most second caches have: narrower tiles would stay there, but
+// memory gives their short rows more slowly than the third cache gives the ring's, and their edges are computed twice.
+constexpr int64_t kTileFloats = 420000;
 
 struct Parameters {
   bool normed;
@@ -80,16 +48,14 @@ Parameters fold(const std::optional<Tensor>& norm_weight, const std::optional<Te
 }
 
 template <class T>
-void run(const Tensor& x, const Parameters& p, float eps, Tensor& out, const GatedBlockKernels<T>& kernels) {
+void run(const Tensor& x, const Parameters& p, float eps, bool narrow, Tensor& out, const GatedBlockKernels<T>& kernels) {
   const int64_t channels = x.size(1), height = x.size(2), width = x.size(3), half = p.taps.size() / (2 * kTaps);
-  const bool paired = kernels.tile_pairs && processor_has_pairs();
+  const bool paired = narrow && kernels.tile_pairs && processor_has_pairs();
   const auto tile = paired ? kernels.tile_pairs : kernels.tile;
   const Packed expand(p.expand, p.expand_bias, channels, kernels.rows, paired);
   const Packed project(p.project, p.project_bias, half, kernels.rows, paired);
-  // The working memory of a tile, about 800 KiB, stays in the second-level cache; less would mean narrower tiles, whose
-  // rows are too short for memory and whose edges are computed twice.
   const int64_t column = kRingRows * 2 * half + (kRingStep + 1) * channels;
-  const Tiling tiling(height, width, std::max<int64_t>(196608 / column, 64), x.size(0), kernels.lanes);
+  const Tiling tiling(height, width, std::max<int64_t>(kTileFloats / column, 64), x.size(0), kernels.lanes);
   const int64_t tiles = tiling.count(), pixels = height * width;
   const GatedBlockWork size =
       gated_block_work(channels, half, tiling.wide, kernels.lanes, kernels.rows, kernels.columns);
@@ -107,10 +73,10 @@ void run(const Tensor& x, const Parameters& p, float eps, Tensor& out, const Gat
   });
 }
 
-Tensor gated_block(const Tensor& x_in, const std::optional<Tensor>& norm_weight, const std::optional<Tensor>& norm_bias,
-                   const Tensor& expand_weight, const Tensor& expand_bias, const Tensor& depthwise_weight,
-                   const Tensor& depthwise_bias, const Tensor& project_weight, const Tensor& project_bias,
-                   const Tensor& scale, double eps) {
+void gated_block_into(const Tensor& x_in, const std::optional<Tensor>& norm_weight,
+                      const std::optional<Tensor>& norm_bias, const Tensor& expand_weight, const Tensor& expand_bias,
+                      const Tensor& depthwise_weight, const Tensor& depthwise_bias, const Tensor& project_weight,
+                      const Tensor& project_bias, const Tensor& scale, double eps, bool narrow, Tensor out) {
   STD_TORCH_CHECK(x_in.dim() == 4 && expand_bias.numel() > 1, "gated_block: x needs 4 dimensions, expand some outputs");
   STD_TORCH_CHECK(norm_weight.has_value() == norm_bias.has_value(), "gated_block: norm_weight and norm_bias go together");
   const int64_t channels = x_in.size(1), half = expand_bias.numel() / 2;
@@ -122,21 +88,36 @@ Tensor gated_block(const Tensor& x_in, const std::optional<Tensor>& norm_weight,
                       fits(project_bias, channels) && fits(scale, channels),
                   "gated_block: a parameter's shape or dtype does not go with x");
   const Tensor x = dense_planes(x_in);
-  Tensor out = torch::stable::empty_like(x);
-  if (out.numel() == 0) return out;
-  use_large_pages(out);
+  STD_TORCH_CHECK(out.scalar_type() == x.scalar_type() && same_planes(x, out) && !overlap(x, out),
+                  "gated_block: out needs x's shape, dtype and layout, and memory of its own");
+  if (out.numel() == 0) return;
   const Parameters p = fold(norm_weight, norm_bias, expand_weight, expand_bias, depthwise_weight, depthwise_bias,
                             project_weight, project_bias, scale);
   if (is_bfloat16(x)) {
-    run<Bfloat16>(x, p, float(eps), out, IMGR_KERNELS(gated_block_bf16));
+    run<Bfloat16>(x, p, float(eps), true, out, IMGR_KERNELS(gated_block_bf16));
   } else {
-    run<float>(x, p, float(eps), out, IMGR_KERNELS(gated_block_f32));
+    run<float>(x, p, float(eps), narrow, out, IMGR_KERNELS(gated_block_f32));
   }
+}
+
+Tensor gated_block(const Tensor& x_in, const std::optional<Tensor>& norm_weight, const std::optional<Tensor>& norm_bias,
+                   const Tensor& expand_weight, const Tensor& expand_bias, const Tensor& depthwise_weight,
+                   const Tensor& depthwise_bias, const Tensor& project_weight, const Tensor& project_bias,
+                   const Tensor& scale, double eps) {
+  STD_TORCH_CHECK(x_in.dim() == 4, "gated_block: x needs 4 dimensions");
+  const Tensor x = dense_planes(x_in);
+  Tensor out = torch::stable::empty_like(x);
+  use_large_pages(out);
+  gated_block_into(x, norm_weight, norm_bias, expand_weight, expand_bias, depthwise_weight, depthwise_bias,
+                   project_weight, project_bias, scale, eps, false, out);
   return out;
 }
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(imgrestore, CPU, m) { m.impl("gated_block", TORCH_BOX(&gated_block)); }
+STABLE_TORCH_LIBRARY_IMPL(imgrestore, CPU, m) {
+  m.impl("gated_block", TORCH_BOX(&gated_block));
+  m.impl("gated_block_into", TORCH_BOX(&gated_block_into));
+}
 
 }  // namespace imgrestore

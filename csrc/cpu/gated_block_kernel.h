@@ -88,7 +88,7 @@ struct GatedBlock {
 #define IMGR_TILE_PAIRS(T) nullptr
 #endif
 extern const GatedBlockKernels<float> gated_block_f32 = {Lanes::L, Matrix::M, Matrix::P* Lanes::L,
-                                                         GatedBlock<float, false>::tile, nullptr};
+                                                         GatedBlock<float, false>::tile, IMGR_TILE_PAIRS(float)};
 extern const GatedBlockKernels<Bfloat16> gated_block_bf16 = {Lanes::L, Matrix::M, Matrix::P* Lanes::L,
                                                              GatedBlock<Bfloat16, false>::tile, IMGR_TILE_PAIRS(Bfloat16)};
 #undef IMGR_TILE_PAIRS

@@ -71,6 +71,14 @@ struct Vec {
   }
   static IMGR_HD void split(V x, V y, V& a, V& b) { split_(x, y, a, b, All()); }
 
+  // (a...), (b...) -> (a0 b0 a1 b1 ...) in two vectors
+  template <int... J>
+  static IMGR_HD void interleave_(V a, V b, V& x, V& y, Indices<J...>) {
+    x = IMGR_SHUFFLE(a, b, ((J & 1) ? L + J / 2 : J / 2)...);
+    y = IMGR_SHUFFLE(a, b, ((J & 1) ? L + L / 2 + J / 2 : L / 2 + J / 2)...);
+  }
+  static IMGR_HD void interleave(V a, V b, V& x, V& y) { interleave_(a, b, x, y, All()); }
+
   template <int B, int... J>
   static IMGR_HD void exchange(V& x, V& y, Indices<J...>) {
     const V a = x, b = y;

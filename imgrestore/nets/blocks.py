@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from imgrestore import _native, ops
+from imgrestore.ops._planes import Room
 
 Depthwise = Literal["conv", "shift"]
 
@@ -33,7 +34,7 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise planes (N, C, H, W)."""
-        norm = ops.channel_norm if _may_fuse(x, self) else ops.channel_norm_reference
+        norm = ops.channel_norm if may_fuse(x, self) else ops.channel_norm_reference
         return norm(x, self.weight, self.bias, self.eps)
 
 
@@ -101,25 +102,31 @@ class GatedBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map planes (N, C, H, W) to planes of the same shape and dtype."""
-        if _may_fuse(x, self):
-            norm = self.norm if isinstance(self.norm, ChannelNorm) else None
-            assert self.expand.bias is not None
-            assert self.project.bias is not None
-            return ops.gated_block(
-                x,
-                norm.weight if norm else None,
-                norm.bias if norm else None,
-                self.expand.weight,
-                self.expand.bias,
-                self.depthwise.weight,
-                self.depthwise.bias,
-                self.project.weight,
-                self.project.bias,
-                self.scale,
-                norm.eps if norm else 0.0,
-            )
+        if may_fuse(x, self):
+            return self.fused(x)
         a, b = self.depthwise(self.expand(self.norm(x))).chunk(2, dim=1)
         return x + self.project(a * b) * self.scale.to(x.dtype)
+
+    def fused(self, x: torch.Tensor, narrow: bool = False, out: torch.Tensor | None = None) -> torch.Tensor:
+        """Run the block as one op, `imgrestore.ops.gated_block`, whose options these are."""
+        norm = self.norm if isinstance(self.norm, ChannelNorm) else None
+        assert self.expand.bias is not None
+        assert self.project.bias is not None
+        return ops.gated_block(
+            x,
+            norm.weight if norm else None,
+            norm.bias if norm else None,
+            self.expand.weight,
+            self.expand.bias,
+            self.depthwise.weight,
+            self.depthwise.bias,
+            self.project.weight,
+            self.project.bias,
+            self.scale,
+            norm.eps if norm else 0.0,
+            narrow=narrow,
+            out=out,
+        )
 
 
 class UNet(nn.Module):
@@ -140,6 +147,9 @@ class UNet(nn.Module):
     ----------
     stride : int
         Height and width of the input must be multiples of it.
+    narrow : bool
+        Whether, where no gradient is asked for, products between the first and the last convolution may be rounded to
+        bfloat16. True by default; it has an effect where the processor has such products.
 
     Notes
     -----
@@ -149,6 +159,7 @@ class UNet(nn.Module):
     def __init__(self, inputs: int, outputs: int, width: int, blocks: Sequence[int], memory: int = 0) -> None:
         super().__init__()
         self.stride = 2 ** len(blocks)
+        self.narrow = True
         self.stem = nn.Conv2d(inputs, width, 2, stride=2)
         self.recall = nn.Conv2d(memory, width, 1) if memory else None
         self.encoders, self.downs = nn.ModuleList(), nn.ModuleList()
@@ -165,7 +176,9 @@ class UNet(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: torch.Tensor, memory: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, x: torch.Tensor, memory: torch.Tensor | None = None, room: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Run the net.
 
         Parameters
@@ -174,6 +187,9 @@ class UNet(nn.Module):
             H and W multiples of `stride`.
         memory : Tensor, shape (N, memory, H / 2, W / 2), optional
             Features of an earlier net.
+        room : Tensor of float32, contiguous, optional
+            Memory that the net may overwrite once it has read `x`; may be that of `x`. It is used where no gradient is
+            asked for.
 
         Returns
         -------
@@ -182,6 +198,8 @@ class UNet(nn.Module):
         features : Tensor, shape (N, width, H / 2, W / 2)
             What the head saw.
         """
+        if x.dtype == self.stem.weight.dtype == torch.float32 and may_fuse(x, self):
+            return self._fused(x, memory, room)
         # bfloat16 keeps 8 bits: the first look at the picture and the last word on it stay in float32.
         with torch.autocast(x.device.type, enabled=False):
             h = self.stem(x.float())
@@ -200,8 +218,43 @@ class UNet(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             return F.pixel_shuffle(self.head(h.float()), 2), h
 
+    def _fused(
+        self, x: torch.Tensor, memory: torch.Tensor | None, room: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the net on native ops, in planes from end to end and with two sets of them for each level."""
+        narrow, rest = self.narrow, Room(room)
+        h = ops.patch_conv(x, self.stem.weight, self.stem.bias, stride=2)
+        if self.recall is not None and memory is not None:
+            h = ops.patch_conv(memory.float(), self.recall.weight, self.recall.bias, h, narrow=narrow, out=h)
+        skips = []
+        first = h
+        for encoder, down in zip(self.encoders, self.downs, strict=True):
+            assert isinstance(down, nn.Conv2d)
+            h, spare = _run(encoder, h, rest.take(h.shape, h), narrow)
+            skips.append((h, spare))
+            smaller = rest.take((h.shape[0], 2 * h.shape[1], h.shape[2] // 2, h.shape[3] // 2), h)
+            h = ops.patch_conv(h, down.weight, down.bias, stride=2, narrow=narrow, out=smaller)
+        h, _ = _run(self.bottom, h, rest.take(h.shape, h), narrow)
+        for up, decoder in zip(self.ups, self.decoders, strict=True):
+            assert isinstance(up, nn.Conv2d)
+            skip, spare = skips.pop()
+            h = ops.patch_conv(h, up.weight, None, skip, shuffle=True, narrow=narrow, out=skip)
+            h, _ = _run(decoder, h, spare, narrow)
+        # As many blocks go up as went down, so that it is the same again, but for a net of one level. Never in `room`.
+        h = h if h is first else first.copy_(h)
+        return ops.patch_conv(h, self.head.weight, self.head.bias, padding=1, shuffle=True), h
 
-def _may_fuse(x: torch.Tensor, module: nn.Module) -> bool:
+
+def _run(blocks: nn.Module, h: torch.Tensor, spare: torch.Tensor, narrow: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run blocks to and fro between two tensors; the result comes first."""
+    assert isinstance(blocks, nn.Sequential)
+    for block in blocks:
+        assert isinstance(block, GatedBlock)
+        h, spare = block.fused(h, narrow, spare), h
+    return h, spare
+
+
+def may_fuse(x: torch.Tensor, module: nn.Module) -> bool:
     """Whether a module may run on its native op: nobody asks for a gradient, and there is one for `x`.
 
     With gradients torch is faster: it keeps what the op would compute again.

@@ -8,14 +8,21 @@ observation still says against the estimate, deconvolved at several strengths.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from imgrestore.nets.blocks import GatedBlock, UNet
+from imgrestore import ops
+from imgrestore.nets.blocks import GatedBlock, UNet, may_fuse
+from imgrestore.ops._planes import Room
+
+# Stands for the variance where that of the planes does not enter.
+CONSTANT_VARIANCE = 0.02
 
 
 @dataclass(frozen=True)
@@ -83,10 +90,14 @@ class FeatureWiener(nn.Module):
         self.signal_power = nn.Parameter(torch.ones(planes))
         self.floor = nn.Parameter(torch.full((planes,), -6.0) / 10)  # log of 0.0025
 
+    def level(self, sigma: torch.Tensor) -> torch.Tensor:
+        """Logarithms (N, planes) of the ratios, but for frequency and variance, from sigma (N,)."""
+        noise = torch.log(sigma[:, None] ** 2 + torch.exp(20 * self.floor)) * self.noise_power
+        return 10 * self.factor + noise
+
     def ratio(self, sigma: torch.Tensor, variance: torch.Tensor, frequency: torch.Tensor) -> torch.Tensor:
         """Noise-to-signal ratios (N, planes, H, W // 2 + 1) from sigma (N,), variances (N, planes), |w|² (H, W')."""
-        noise = torch.log(sigma[:, None] ** 2 + torch.exp(20 * self.floor)) * self.noise_power
-        level = 10 * self.factor + noise - self.signal_power * torch.log(variance + 1e-5)
+        level = self.level(sigma) - self.signal_power * torch.log(variance + 1e-5)
         shape = self.frequency_power[:, None, None] * torch.log(frequency + 0.02)
         # Bounds keep the quotient finite whatever is learned, also where the transfer function is zero.
         return torch.exp((level[..., None, None] + shape).clamp(-14.0, 8.0))
@@ -122,6 +133,24 @@ class FeatureWiener(nn.Module):
             repeats = filters.shape[1] // spectrum.shape[1]
             spectrum = spectrum.repeat_interleave(repeats, dim=1)
         return torch.fft.irfft2(filters * spectrum, s=(height, width))
+
+    def fused(
+        self,
+        image: torch.Tensor,
+        otf: torch.Tensor,
+        sigma: torch.Tensor,
+        log_frequency: torch.Tensor,
+        gain: float,
+        out: torch.Tensor,
+    ) -> None:
+        """Write `gain` times the deconvolved planes of an image (N, C, H, W) to `out`, on native ops.
+
+        `log_frequency` is the logarithm of |w|² + 0.02.
+        """
+        level, power = self.level(sigma), self.signal_power if self.use_variance else None
+        if power is None:
+            level = level - self.signal_power * math.log(CONSTANT_VARIANCE + 1e-5)
+        ops.wiener_planes(image, otf, level, self.frequency_power, log_frequency, power, gain=gain, out=out)
 
 
 class DeepWiener(nn.Module):
@@ -196,30 +225,84 @@ class DeepWiener(nn.Module):
         mask: torch.Tensor | None = None,
     ) -> list[torch.Tensor]:
         """The estimates after each stage; parameters as in `forward`."""
-        x, size, memory = x0, (y.shape[-2], y.shape[-1]), None
-        sigma = sigma.to(y).reshape(-1).expand(y.shape[0])
-        observed = torch.ones_like(y[:, :1]) if mask is None else mask.to(y).expand(y.shape[0], 1, *size)
+        x, memory = x0, None
+        count, size = y.shape[0], (y.shape[-2], y.shape[-1])
+        sigma = sigma.to(y).reshape(-1).expand(count)
+        observed = torch.ones_like(y[:, :1]) if mask is None else mask.to(y).expand(count, 1, *size)
         level = (0.5 * torch.log10(sigma + 1e-3) + 1)[:, None, None, None].expand(-1, 1, *size)
+        fused, stacked = self._may_fuse(y, x0, otf, sigma), None
         estimates: list[torch.Tensor] = []
         for stage, unet in enumerate(self.unets):
             with torch.autocast(y.device.type, enabled=False):
-                blurred = torch.fft.irfft2(torch.fft.rfft2(x) * otf, s=size)
+                blurred = ops.fft_filter(x, otf) if fused else torch.fft.irfft2(torch.fft.rfft2(x) * otf, s=size)
                 gap = y - blurred if mask is None else (y - blurred) * observed
                 if stage:
                     y = blurred + gap
-                wiener = self.residual_wieners[stage]
-                assert isinstance(wiener, FeatureWiener)
-                ones = torch.full((y.shape[0], wiener.factor.numel()), 0.02, device=y.device)
-                steps = wiener(torch.fft.rfft2(gap), ones, otf, sigma, size[1])
-                # The steps and gaps are some hundredths high; the net's stem expects inputs of order one.
-                inputs = [x - 0.5, 5 * (y - x), 10 * steps, level, observed]
-                if stage == 0:
-                    inputs.append(self._features(y, otf, sigma))
-                stacked = torch.cat(inputs, dim=1)
+                inputs = (stage, x, y, gap, otf, sigma, level, observed)
+                stacked = self._stack_fused(*inputs, Room(stacked)) if fused else self._stack(*inputs)
             correction, memory = self._refine(unet, stacked, memory)
             x = x + correction
             estimates.append(x)
         return estimates
+
+    def _may_fuse(self, y: torch.Tensor, *others: torch.Tensor) -> bool:
+        graph = torch.is_grad_enabled() and any(t.requires_grad for t in (y, *others))
+        single = y.dtype == self.extract.weight.dtype == torch.float32
+        return single and not graph and may_fuse(y, self)
+
+    def _stack(
+        self,
+        stage: int,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        gap: torch.Tensor,
+        otf: torch.Tensor,
+        sigma: torch.Tensor,
+        level: torch.Tensor,
+        observed: torch.Tensor,
+    ) -> torch.Tensor:
+        """What a stage's U-Net is shown."""
+        wiener = self.residual_wieners[stage]
+        assert isinstance(wiener, FeatureWiener)
+        variance = torch.full((y.shape[0], wiener.factor.numel()), CONSTANT_VARIANCE, device=y.device)
+        steps = wiener(torch.fft.rfft2(gap), variance, otf, sigma, y.shape[-1])
+        # The steps and gaps are some hundredths high; the net's stem expects inputs of order one.
+        inputs = [x - 0.5, 5 * (y - x), 10 * steps, level, observed]
+        if stage == 0:
+            inputs.append(self._features(y, otf, sigma))
+        return torch.cat(inputs, dim=1)
+
+    def _stack_fused(
+        self,
+        stage: int,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        gap: torch.Tensor,
+        otf: torch.Tensor,
+        sigma: torch.Tensor,
+        level: torch.Tensor,
+        observed: torch.Tensor,
+        room: Room,
+    ) -> torch.Tensor:
+        """The same on native ops, each plane written where it belongs: at most one spectrum is kept for each thread."""
+        wiener = self.residual_wieners[stage]
+        assert isinstance(wiener, FeatureWiener)
+        size = (y.shape[-2], y.shape[-1])
+        log_frequency = torch.log(frequency_squared(size, y.device) + 0.02)
+        steps = wiener.factor.numel()
+        features = self.config.features if stage == 0 else 0
+        stacked = room.take((y.shape[0], 8 + steps + features, *size), y)
+        torch.sub(x, 0.5, out=stacked[:, :3])
+        torch.sub(y, x, out=stacked[:, 3:6]).mul_(5)
+        wiener.fused(gap, otf, sigma, log_frequency, 10.0, stacked[:, 6 : 6 + steps])
+        stacked[:, 6 + steps : 7 + steps] = level
+        stacked[:, 7 + steps : 8 + steps] = observed
+        if features:
+            last = stacked[:, 8 + steps :]
+            around = F.pad(y - 0.5, (2, 2, 2, 2), mode="circular")
+            mapped = ops.patch_conv(around, self.extract.weight, self.extract.bias, out=last)
+            self.wiener.fused(self.polish.fused(mapped), otf, sigma, log_frequency, 1.0, last)
+        return stacked
 
     def _features(self, y: torch.Tensor, otf: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
         mapped = self.polish(self.extract(y - 0.5))
@@ -232,11 +315,16 @@ class DeepWiener(nn.Module):
         assert isinstance(unet, UNet)
         stride = unet.stride
         bottom, right = -height % stride, -width % stride
-        if bottom or right:
+        if (bottom or right) and may_fuse(x, unet) and bottom <= height and right <= width:
+            x = F.pad(x, (0, right, 0, bottom), mode="circular")
+        elif bottom or right:
             rows = torch.arange(height + bottom, device=x.device) % height
             columns = torch.arange(width + right, device=x.device) % width
             x = x[..., rows[:, None], columns]
-        correction, memory = unet(x.contiguous(memory_format=torch.channels_last), memory)
+        if may_fuse(x, unet):
+            correction, memory = unet(x, memory, room=x)
+        else:
+            correction, memory = unet(x.contiguous(memory_format=torch.channels_last), memory)
         return correction[..., :height, :width], memory
 
 

@@ -10,10 +10,12 @@ from imgrestore.ops.fft_convolve import fft_convolve, fft_convolve_reference
 from imgrestore.ops.fft_filter import fft_filter, fft_filter_reference
 from imgrestore.ops.gated_block import gated_block, gated_block_reference
 from imgrestore.ops.guided import guided, guided_reference
+from imgrestore.ops.patch_conv import patch_conv, patch_conv_reference
 from imgrestore.ops.richardson_lucy import richardson_lucy, richardson_lucy_reference
 from imgrestore.ops.separable import gaussian_taps, separable, separable_reference
 from imgrestore.ops.sparse_steps import SparseProblem, SparseState, sparse_steps, sparse_steps_reference
 from imgrestore.ops.tv_denoise import tv_denoise, tv_denoise_reference
+from imgrestore.ops.wiener_planes import wiener_planes, wiener_planes_reference
 
 __all__ = [
     "BlurField",
@@ -37,6 +39,8 @@ __all__ = [
     "gaussian_taps",
     "guided",
     "guided_reference",
+    "patch_conv",
+    "patch_conv_reference",
     "richardson_lucy",
     "richardson_lucy_reference",
     "separable",
@@ -45,4 +49,6 @@ __all__ = [
     "sparse_steps_reference",
     "tv_denoise",
     "tv_denoise_reference",
+    "wiener_planes",
+    "wiener_planes_reference",
 ]

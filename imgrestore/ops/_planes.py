@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from imgrestore import _native
 
 FLOATING = (torch.float32, torch.bfloat16, torch.float64)
 
@@ -40,6 +43,75 @@ def check_eps(eps: Any) -> None:
     """Raise where `eps` is negative or not a number."""
     if not isinstance(eps, (int, float)) or not eps >= 0:
         raise ValueError(f"eps: got {eps!r}, expected a number of at least 0")
+
+
+def check_out(out: Any, shape: tuple[int, ...], x: Tensor) -> None:
+    """Raise where `out` cannot take a result of this shape that is computed from `x`."""
+    if not isinstance(out, Tensor):
+        raise TypeError(f"out: got {type(out).__name__}, expected a torch.Tensor")
+    if tuple(out.shape) != shape or out.dtype != x.dtype or out.device != x.device:
+        raise ValueError(
+            f"out: got {tuple(out.shape)} of {out.dtype} on {out.device}, expected {shape} of {x.dtype} on {x.device}"
+        )
+    if x.numel() and x.device.type != "meta":
+        (begin, end), (first, last) = _extent(out), _extent(x)
+        if begin < last and first < end:
+            raise ValueError("out: shares memory with the input, expected memory of its own")
+
+
+def _extent(t: Tensor) -> tuple[int, int]:
+    """First byte, and the one past the last, of a tensor that is not empty."""
+    reach = sum((size - 1) * stride for size, stride in zip(t.shape, t.stride(), strict=True))
+    return t.data_ptr(), t.data_ptr() + (reach + 1) * t.element_size()
+
+
+def wants_gradient(*tensors: Tensor | None) -> bool:
+    """Whether a result computed from these has to carry a gradient."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+def room_for(x: Tensor, out: Tensor | None) -> Tensor:
+    """Give memory of x's shape, laid out as the kernels write: `out` where it is so, else fresh."""
+    last = x.shape[1] > 1 and x.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if last else torch.contiguous_format
+    if out is not None and out.is_contiguous(memory_format=layout):
+        return out
+    if last:
+        return torch.empty(x.shape, dtype=x.dtype, device=x.device, memory_format=layout)
+    return fresh(x.shape, x)
+
+
+def fresh(shape: Sequence[int], x: Tensor) -> Tensor:
+    """Contiguous memory of x's dtype that a kernel will fill, in large pages where the system gives them."""
+    if x.device.type == "cpu" and x.dtype == torch.float32 and _native.available():
+        return torch.ops.imgrestore.large_empty(list(shape))
+    return x.new_empty(tuple(shape))
+
+
+def write(result: Tensor, out: Tensor | None) -> Tensor:
+    """Give `result`, in `out` where there is one."""
+    return result if out is None or out is result else out.copy_(result)
+
+
+class Room:
+    """Hands out float32 tensors from the memory of one that is no longer needed, as long as it lasts.
+
+    Parameters
+    ----------
+    tensor : Tensor, optional
+        Contiguous, and not read any more; fresh memory is given where there is none.
+    """
+
+    def __init__(self, tensor: Tensor | None = None) -> None:
+        self._left = None if tensor is None else tensor.flatten()
+
+    def take(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """A contiguous tensor of a shape, of the dtype and on the device of `like`, not filled."""
+        size = math.prod(shape)
+        if self._left is None or self._left.numel() < size:
+            return fresh(shape, like)
+        taken, self._left = self._left[:size], self._left[size + -size % 16 :]
+        return taken.view(tuple(shape))
 
 
 def native_dtypes(x: Tensor, *parameters: Tensor | None) -> bool:

@@ -2,3 +2,4 @@
 #include "../channel_norm_kernel.h"
 #include "../depthwise_gate_kernel.h"
 #include "../gated_block_kernel.h"
+#include "../patch_conv_kernel.h"
