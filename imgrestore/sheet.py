@@ -316,13 +316,20 @@ def _detail_row(panels: list[Panel], result: np.ndarray) -> list[Panel]:
 def _title(restoration: Restoration, title: str | None, span: tuple[float, float]) -> list[str]:
     image = restoration.image
     facts = [f"{' x '.join(str(n) for n in image.shape)}, {str(image.dtype).removeprefix('torch.')}"]
-    if isinstance(restoration.confidence, (int, float)):
-        facts.append(f"confidence {restoration.confidence:.2f}")
+    if restoration.confidence is not None:
+        facts.append(_trust(_numpy(restoration.confidence)))
     if span != (0.0, _peak(_numpy(image).dtype) or 1.0):
         facts.append(f"shown from {_number(span[0])} to {_number(span[1])}")
     head = [title] if title else []
     notes = list(restoration.notes)
     return [" · ".join([*head, *notes[:2]]) or "restoration", " · ".join([*notes[2:], *facts])]
+
+
+def _trust(confidence: np.ndarray) -> str:
+    """In words: one number, or a map's mean and least."""
+    if confidence.size == 1:
+        return f"confidence {confidence.item():.2f}"
+    return f"confidence {confidence.mean():.2f}, {confidence.min():.2f} at the least"
 
 
 def _number(value: float) -> str:

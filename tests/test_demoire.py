@@ -44,7 +44,7 @@ def striped():
 def test_layers_hold_the_pattern(striped):
     observed, clean = striped
     result = demoire(observed, details=True)
-    assert set(result.layers) == {"scene", "moire", "tone"}
+    assert set(result.layers) == {"scene", "moire", "tone", "refinement"}
     assert psnr(result.layers["moire"] + 0.5, observed - clean + 0.5) > 32
     assert not result.layers["tone"].any()
     assert result.mask.mean() > 0.9

@@ -1,5 +1,7 @@
 """Sheets of every kind of picture: drawn, of a sensible size, and showing what they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -21,6 +23,27 @@ def restoration(image, *, residual=None, psf="gaussian:1", mask=None, **kinds):
     psf = Psf.parse(psf) if isinstance(psf, str) else psf
     layers = {"reblurred": plane, "residual": residual}
     return Restoration(image, layers, mask=mask, psf=psf, confidence=1.0, notes=("method tv", "noise 1.2"))
+
+
+@pytest.mark.parametrize(
+    ("confidence", "words"),
+    [
+        (0.5, "confidence 0.50"),
+        (np.float32(0.25), "confidence 0.25"),
+        (np.array([[0.5, 1.0]], np.float32), "confidence 0.75, 0.50 at the least"),
+        (torch.tensor([[[0.2, 1.0]]]), "confidence 0.60, 0.20 at the least"),
+    ],
+)
+def test_confidence_may_be_a_number_or_a_map(confidence, words, monkeypatch):
+    told = []
+    title = sheets._title
+    monkeypatch.setattr(sheets, "_title", lambda *a: told.extend(lines := title(*a)) or lines)
+    draw(replace(restoration(PICTURES["gray"]), confidence=confidence))
+    assert any(line.endswith(words) or f"{words} ·" in line for line in told)
+    told.clear()
+    draw(replace(restoration(PICTURES["gray"]), confidence=None))
+    assert told
+    assert not any("confidence" in line for line in told)
 
 
 def colours(picture):

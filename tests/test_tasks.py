@@ -58,7 +58,7 @@ def apart(task, image, **settings):
     assert np.array_equal(np.asarray(image), np.asarray(before), equal_nan=True), "the input was written to"
     assert np.array_equal(np.asarray(task(image, **settings)), np.asarray(result.image), equal_nan=True)
     assert result.notes
-    assert 0 <= result.confidence <= 1
+    assert 0 <= np.min(result.confidence) <= np.max(result.confidence) <= 1
     return result
 
 

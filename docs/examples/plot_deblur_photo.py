@@ -98,7 +98,7 @@ plt.show()
 details = imgrestore.deblur(observed, psf, details=True)
 for note in details.notes:
     print(note)
-print(f"residual {np.std(details.layers['residual']):.4f}, confidence {details.confidence:.2f}")
+print(f"residual {np.std(details.layers['residual']):.4f}, confidence {details.confidence.mean():.2f}")
 print("recomposed to", np.abs(details.recompose() - observed).max())
 
 # %%

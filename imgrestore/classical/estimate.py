@@ -24,15 +24,21 @@ class Estimate:
         Where the damage is. None: nowhere.
     notes : tuple of str
         What was found and estimated, or why nothing was done.
-    confidence : float
+    confidence : float or torch.Tensor, shape (1, H, W)
         How much the answer is to be trusted, from 0 to 1: also the answer that nothing is damaged.
+    damaged : bool
+        Whether anything was found.
+    strength : float
+        How far a net that refines the result is to be followed, from 0 (not at all) to 1.
     """
 
     image: torch.Tensor
     layers: Mapping[str, torch.Tensor]
     mask: torch.Tensor | None = None
     notes: tuple[str, ...] = field(default=())
-    confidence: float = 1.0
+    confidence: float | torch.Tensor = 1.0
+    damaged: bool = True
+    strength: float = 0.0
 
 
 def layers_without(

@@ -76,9 +76,8 @@ def estimate(picture: Tensor, mask: Tensor | None, good: Tensor) -> Estimate:
         notes.append(f"bands of colour that go on between {bands.share:.1%} of neighbouring windows")
     screen = screen_of(picture)
     if not notes and screen.strength == 0:
-        return Estimate(
-            picture, untouched(picture), None, ("no moiré found: the picture is left as it is",), _sureness(screen.odds)
-        )
+        nothing = ("no moiré found: the picture is left as it is",)
+        return Estimate(picture, untouched(picture), None, nothing, _sureness(screen.odds), damaged=False)
     parts = []
     for i, (plane, look) in enumerate(zip(clean, looks, strict=True)):
         if bent[i] > 0 or bands.strength > 0 or screen.strength > 0:
@@ -101,7 +100,7 @@ def estimate(picture: Tensor, mask: Tensor | None, good: Tensor) -> Estimate:
     found = _seen(pattern)
     layers = {"scene": scene, "moire": pattern, "tone": tone}
     sure = max(*bent, bands.strength, screen.strength, 1.0 if peaks else 0.0)
-    return Estimate(scene, layers, found, tuple(notes), sure)
+    return Estimate(scene, layers, found, tuple(notes), sure, strength=screen.strength)
 
 
 def _inside(picture: Tensor, planes: Tensor, mask: Tensor) -> Estimate:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Details, Inputs, Out, Overwrite, Recursive, Verbose
+from .options import Details, Inputs, Out, Overwrite, OwnWeights, Recursive, Verbose
 from .run import Work, read_mask, run
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def command(
     refine: Annotated[
         bool, typer.Option("--refine/--no-refine", help="Let the method auto refine photographs by the net.")
     ] = True,
+    weights: OwnWeights = None,
     details: Details = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
@@ -91,7 +92,9 @@ def command(
     """
 
     def prepare() -> Work:
+        from imgrestore.nets.deep_wiener import DeepWiener
         from imgrestore.tasks.deblur import deblur
+        from imgrestore.tasks.own_weights import own_net
 
         if psf is not None and field is not None:
             raise ValueError("--psf and --field are both given; expected one of them: --field is for PSFs to be found")
@@ -105,6 +108,9 @@ def command(
             "boundary": boundary.value,
             "refine": refine,
         }
+        if weights is not None:
+            own_net("deblur", DeepWiener, weights, method.value, refine)  # told now rather than of every picture
+            settings["weights"] = weights
         if field is not None:
             settings["field"] = _rows_and_columns(field)
         if known is not None:

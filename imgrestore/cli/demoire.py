@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from .options import DamageMask, Details, Inputs, MethodName, MethodOption, Out, Overwrite, Recursive, Verbose
+from .options import (
+    DamageMask,
+    Details,
+    Inputs,
+    MethodName,
+    MethodOption,
+    Out,
+    Overwrite,
+    OwnWeights,
+    Recursive,
+    Verbose,
+)
 from .run import Work, read_mask, run
 
 
@@ -11,6 +22,7 @@ def command(
     out: Out,
     method: MethodOption = MethodName.auto,
     mask: DamageMask = None,
+    weights: OwnWeights = None,
     details: Details = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
@@ -25,7 +37,9 @@ def command(
 
     def prepare() -> Work:
         from imgrestore.tasks.demoire import demoire
+        from imgrestore.tasks.demoire_net import own_refiner
 
-        return Work(demoire, {"method": method.value, "mask": read_mask(mask)})
+        own_refiner(weights, method.value, refined=True)  # told now rather than of every picture
+        return Work(demoire, {"method": method.value, "mask": read_mask(mask), "weights": weights})
 
     run("demoire", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)

@@ -35,3 +35,7 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say what was est
 MethodOption = Annotated[
     MethodName, typer.Option("--method", help="auto is the best there is, classical works without nets.")
 ]
+OwnWeights = Annotated[
+    Path | None,
+    typer.Option("--weights", metavar="FILE", help="Weights of the net, as `imgrestore train` writes them."),
+]

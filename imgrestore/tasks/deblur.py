@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 import torch
+from torch import nn
 
+from imgrestore.classical.admm import span_of
 from imgrestore.classical.case import prepare, to_fit
 from imgrestore.classical.noise import noise_of_planes
 from imgrestore.classical.spectrum import noise_beyond_blur
+from imgrestore.nets.deep_wiener import DeepWiener
 from imgrestore.ops.blur_operator import Boundary
 from imgrestore.pixels import ChannelAxis, Planes, has_eight_bits, not_negative, saturated_pixels
 from imgrestore.psf import Psf
 from imgrestore.psf_field import PsfField
+from imgrestore.tasks.check import REACH, tolerance, trust
 from imgrestore.tasks.deblur_blind import find_blurs, no_blur
 from imgrestore.tasks.deblur_field import FieldFit, field_blur, find_fields, known_field
 from imgrestore.tasks.deblur_fit import Answer, Blur, Fit, Method, rms
+from imgrestore.tasks.own_weights import own_net
 from imgrestore.types import Restoration
 
 __all__ = ["Method", "deblur"]
@@ -27,6 +33,9 @@ UNEXPLAINED = 2.0
 ROUNDING = 2e-3
 # A PSF with all but this part of its light in one pixel blurs nothing.
 SPREAD = 1e-3
+TINY = 1e-12
+# Of the brightest value: what float32 leaves over of an exact result.
+ROUNDED = 1e-6
 # 8-bit files are rounded, compressed and not linear in light, and their PSFs are guesses: more than the noise.
 CAMERA_ERROR = 2.0 / 255
 # The net was trained on errors smaller than theirs; told of more noise, it draws fewer ripples beside bright lights.
@@ -43,6 +52,7 @@ def deblur(
     mask: Any = None,
     details: bool = False,
     refine: bool = True,
+    weights: str | os.PathLike[str] | None = None,
     boundary: Boundary = "unknown",
     channel_axis: ChannelAxis = "auto",
     progress: Callable[[str, float], None] | None = None,
@@ -77,6 +87,9 @@ def deblur(
         Return a `Restoration` instead of the picture.
     refine : bool
         Let "auto" hand gray and RGB photographs to the net. False: the classical estimate.
+    weights : str or path-like, optional
+        A file of weights that ``imgrestore train deblur`` wrote, for the net to use; by default those that ship with
+        this version.
     boundary : {"unknown", "zero", "reflect", "periodic"}
         What the scene does beyond the frame; the net takes part where it is unknown. Fields of PSFs go with "unknown".
     channel_axis : int, None or "auto"
@@ -91,17 +104,19 @@ def deblur(
         Type, shape, dtype and range of `image`. Its `Restoration` has the layers "reblurred" (what the result looks
         like through the PSF) and "residual" (what that leaves over), whose sum is the input, and "refinement" (what the
         net changed, where it took part); `mask` (True where a pixel was left out of the fit), `psf` (a tuple where the
-        pictures of a batch have their own), and `confidence`: the noise over the residual, 1 at the most, or the
-        confidence in an estimated PSF where that is less.
+        pictures of a batch have their own), and `confidence`, in float32, of the shape of `image` without its channels:
+        around each pixel the noise (with one gray level of 8 bits) over the residual, 1 at the most, times the
+        confidence in an estimated PSF; one number for stacks with a 3-D PSF and for what comes back as it was.
 
     Raises
     ------
     TypeError
-        Where `image` is no array, or has a dtype other than those above.
+        Where `image` is no array, or has a dtype other than those above, or `weights` is no path.
     ValueError
         Where the PSF is zero, negative, NaN or larger than the picture, the picture is empty or has no
-        finite pixel, its layout cannot be told, an option is none of those above, `psf` and `field` are both given, or
-        the windows of `field` are less than 64 pixels long.
+        finite pixel, its layout cannot be told, an option is none of those above, `psf` and `field` are both given,
+        the windows of `field` are less than 64 pixels long, `weights` is no sound file of a net for deblurring, or is
+        given where no net is asked for.
 
     See Also
     --------
@@ -131,6 +146,7 @@ def deblur(
     """
     if method not in get_args(Method):
         raise ValueError(f"method is {method!r}; expected one of {', '.join(get_args(Method))}")
+    net = own_net("deblur", DeepWiener, weights, method, refine)
     double = isinstance(image, torch.Tensor) and image.dtype == torch.float64
     dtype = torch.float64 if double else torch.float32
     if psf is not None and field is not None:
@@ -156,7 +172,7 @@ def deblur(
     saturated = saturated_pixels(planes, used)
     level = None if noise is None else not_negative(noise, "noise", note=", in the picture's units") / planes.peak
     fits = [
-        _fit(data, blur, level, good, clipped)
+        _fit(data, blur, level, good, clipped, net, psf is None)
         for data, blur, good, clipped in zip(
             planes.data.split(1), blurs, used.split(1), saturated.split(1), strict=True
         )
@@ -168,7 +184,7 @@ def deblur(
         answer = None if _is_point(blurs[i].psf) else fits[i].answer(method, refine)
         if answer is not None and psf is None and not fits[i].explained_by(answer):
             answer, blurs[i] = None, no_blur(fits[i].data, boundary, NOT_EXPLAINED)
-            fits[i] = _fit(planes.data[i : i + 1], blurs[i], level, used[i : i + 1], saturated[i : i + 1])
+            fits[i] = _fit(planes.data[i : i + 1], blurs[i], level, used[i : i + 1], saturated[i : i + 1], net, True)
         scenes.append(fits[i].blur.framed(answer.scene) if answer else torch.where(finite, fits[i].data, torch.nan))
         answers.append(answer or Answer(fits[i].data, None, ()))
     if all(_is_point(blur.psf) for blur in blurs):
@@ -177,21 +193,27 @@ def deblur(
     return _restoration(result, fits, answers, blurs, planes, used & ~saturated) if details else result
 
 
-def _fit(data: torch.Tensor, blur: Blur, level: float | None, good: torch.Tensor, clipped: torch.Tensor) -> Fit:
+def _fit(
+    data: torch.Tensor,
+    blur: Blur,
+    level: float | None,
+    good: torch.Tensor,
+    clipped: torch.Tensor,
+    net: nn.Module | None,
+    guessed: bool,
+) -> Fit:
     """One picture with its noise, to which the errors of a camera and of an estimated PSF are added."""
     if level is not None:
-        sigma = data.new_full((1, data.shape[1]) + (1,) * (data.ndim - 2), level)
+        noise = data.new_full((1, data.shape[1]) + (1,) * (data.ndim - 2), level)
     else:
-        sigma = _noise(data, blur, None if bool(good.all()) else good)
+        noise = _noise(data, blur, None if bool(good.all()) else good)
     eight_bit = has_eight_bits(data)
     camera = eight_bit and level is None
-    if camera:
-        sigma = (sigma.square() + CAMERA_ERROR**2).sqrt()
+    sigma = (noise.square() + CAMERA_ERROR**2).sqrt() if camera else noise
     sigma = sigma * blur.caution
     caution = CAMERA_CAUTION if camera else 1.0
-    if isinstance(blur.psf, PsfField):
-        return FieldFit(data, blur.operator, sigma, good, clipped, eight_bit, caution, psfs=blur.psf)
-    return Fit(data, blur.operator, sigma, good, clipped, eight_bit, caution)
+    known = (data, blur.operator, sigma, noise, good, clipped, eight_bit, caution, net, guessed)
+    return FieldFit(*known, psfs=blur.psf) if isinstance(blur.psf, PsfField) else Fit(*known)
 
 
 def _noise(data: torch.Tensor, blur: Blur, valid: torch.Tensor | None) -> torch.Tensor:
@@ -230,10 +252,32 @@ def _restoration(
         layers,
         mask=planes.back_mask(~used),
         psf=_one_or_all(blurs),
-        confidence=min(float((noise / level.clamp_min(1e-12)).clamp(max=1)), *(blur.confidence for blur in blurs)),
+        confidence=_confidence(fits, blurs, planes, residual, used),
         notes=tuple(notes),
         forward=_observed_again,
     )
+
+
+def _confidence(fits: list[Fit], blurs: list[Blur], planes: Planes, residual: torch.Tensor, used: torch.Tensor) -> Any:
+    """How well each picture is explained around each of its pixels, times the trust in its PSF; one number for stacks.
+
+    A picture of a batch that was left as it was has no residual, and so the trust in that.
+    """
+    sure = residual.new_tensor([blur.confidence for blur in blurs])
+    spans = torch.cat([span_of(fit.data, fit.valid)[0].flatten() for fit in fits])
+    expected = tolerance(torch.stack([fit.noise.square().mean().sqrt() for fit in fits]), spans)
+    # An even picture has neither noise nor range, and a residual of rounding.
+    expected = torch.maximum(expected, ROUNDED * torch.stack([_brightest(fit) for fit in fits]))
+    if residual.ndim == 5:
+        level = rms(residual, used).clamp_min(TINY)
+        return float((expected.square().mean().sqrt() / level).clamp(max=1) * sure.min())
+    reach = max(REACH, *(size for blur in blurs for size in blur.psf.shape))
+    shares = trust(residual, expected[:, None, None, None], known=None if bool(used.all()) else used, reach=reach)
+    return planes.back_area((shares * sure[:, None, None, None]).to(torch.float32))
+
+
+def _brightest(fit: Fit) -> torch.Tensor:
+    return torch.where(fit.data.isfinite(), fit.data, 0.0).abs().amax()
 
 
 def _seen_noise(fits: list[Fit], blurs: list[Blur]) -> torch.Tensor:

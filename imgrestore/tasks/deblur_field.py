@@ -165,7 +165,8 @@ class FieldFit(Fit):
         data = self.data[here]
         blur = BlurOperator(psf, (data.shape[2], data.shape[3]), "unknown", data)
         good, clipped = self.good[here], self.clipped[here]
-        return _Part(data, blur, self.sigma, good, clipped, self.eight_bit, self.caution, whole=self)
+        known = (self.sigma, self.noise, good, clipped, self.eight_bit, self.caution, self.net, self.guessed)
+        return _Part(data, blur, *known, whole=self)
 
     def _wrong(self, windows: list[_Window], scene: torch.Tensor) -> list[torch.Tensor]:
         """By how much the picture of a scene differs from what each window makes of it with its one PSF."""

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 import torch
+from torch import nn
 
 from imgrestore import ops
 from imgrestore.classical.admm import sparse_planes
@@ -72,15 +73,22 @@ class Answer:
 
 @dataclass(frozen=True)
 class Fit:
-    """One picture (1, C, *frame), its blur, and what is known of its pixels."""
+    """One picture (1, C, *frame), its blur, what is known of its pixels, and the net (None: the one that ships).
+
+    `noise` was given or measured; `sigma` is what the methods are told, with the errors of a camera and of the PSF.
+    `guessed` says that the PSF is an estimate.
+    """
 
     data: torch.Tensor
     blur: BlurOperator
     sigma: torch.Tensor
+    noise: torch.Tensor
     good: torch.Tensor
     clipped: torch.Tensor
     eight_bit: bool
     caution: float = 1.0
+    net: nn.Module | None = None
+    guessed: bool = False
 
     @property
     def valid(self) -> torch.Tensor | None:
@@ -125,10 +133,11 @@ class Fit:
             lower=self.lower,
             robust=self.robust,
             caution=self.caution,
+            net=self.net,
+            guessed=self.guessed,
         )
-        if answer.scene is None:
-            return Answer(self.solve(chosen), None, (note, answer.note))
-        return Answer(answer.scene, answer.change, (note, answer.note))
+        scene = self.solve(chosen) if answer.scene is None else answer.scene
+        return Answer(scene, answer.change, (note, *answer.notes))
 
     def explained_by(self, answer: Answer) -> bool:
         """Whether the picture is an answer's scene through the blur, but for noise and an error of the PSF.

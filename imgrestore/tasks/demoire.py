@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+from torch import Tensor
+
+from imgrestore.classical.estimate import Estimate, layers_without
 from imgrestore.classical.moire import estimate, untouched
 from imgrestore.pixels import ChannelAxis
+from imgrestore.tasks.demoire_net import LAYER, own_refiner
+from imgrestore.tasks.demoire_net import refine as with_net
 from imgrestore.tasks.task import Task, check_choice
 
 __all__ = ["Method", "demoire"]
 
 Method = Literal["auto", "classical"]
 
-TASK = Task("demoire", untouched)
+CLASSICAL = Task("demoire", untouched)
+
+
+def _added(image: Any, layers: Mapping[str, Any]) -> Any:
+    """The input again: what the net changed is a part of the scene already."""
+    return layers["scene"] + layers["moire"] + layers["tone"]
+
+
+REFINED = Task("demoire", layers_without("scene", zeros=("moire", "tone", LAYER)), forward=_added)
 
 
 def demoire(
@@ -21,14 +36,17 @@ def demoire(
     method: Method = "auto",
     mask: Any = None,
     details: bool = False,
+    refine: bool = True,
+    weights: str | os.PathLike[str] | None = None,
     channel_axis: ChannelAxis = "auto",
 ) -> Any:
     """Take moiré, scan lines and half-tone screens off a picture.
 
     Waves that repeat over the whole frame are taken out of its spectrum, patterns that bend, and
     bands and rings of colour, window by window. The photograph of a screen is recognised by its statistics; it is freed
-    of the screen's grid, and its tones and colours are brought nearer to those of the screen. Where nothing of that is
-    found, the picture comes back as it was.
+    of the screen's grid, and its tones and colours are brought nearer to those of the screen; a net then corrects
+    tones, colours and what is left of the pattern, and is held back where it changes more than moiré could have. Where
+    nothing of all that is found, the picture comes back as it was.
 
     Parameters
     ----------
@@ -36,12 +54,17 @@ def demoire(
         NumPy: (H, W); (H, W, C) with C up to 4, where the 2nd of 2 and the 4th of 4 channels is alpha and is kept as
         it is. Torch: (H, W), (C, H, W), (N, C, H, W). uint8, uint16, or floating point in any range.
     method : {"auto", "classical"}
-        Both are the classical estimate.
+        "auto" lets the net refine the classical estimate of a photographed screen.
     mask : array of bool, shape (H, W) or that of `image`, optional
         True where the moiré is. Only there, and a few pixels around it, the picture is changed, and its tones are kept.
         By default the pattern is looked for.
     details : bool
         Return a `Restoration` instead of the picture.
+    refine : bool
+        False: "auto" is the classical estimate, too.
+    weights : str or path-like, optional
+        A file of weights that ``imgrestore train demoire`` wrote, for the net to use; by default those that ship with
+        this version.
     channel_axis : int, None or "auto"
         As in `imgrestore.deblur`.
 
@@ -49,15 +72,17 @@ def demoire(
     -------
     array or Restoration
         Type, shape, dtype and range of `image`. Its `Restoration` has the layers "scene" (the result), "moire" (what
-        was taken off) and "tone" (the change of tones that was undone), whose sum is the input; `mask`, True where the
-        pattern can be seen; and `confidence`.
+        was taken off) and "tone" (the change of tones that was undone), whose sum is the input, and "refinement" (what
+        of the scene the net added, where it was asked); `mask`, True where the pattern can be seen; and `confidence`,
+        where the net took part a map in float32 of the shape of `image` without its channels.
 
     Raises
     ------
     TypeError
-        Where `image` is no array, or has a dtype other than those above.
+        Where `image` is no array, or has a dtype other than those above, or `weights` is no path.
     ValueError
-        Where it is empty, has no finite pixel or a layout that cannot be told, or an option is none of those above.
+        Where it is empty, has no finite pixel or a layout that cannot be told, an option is none of those above, or
+        `weights` is no sound file of a net for demoiré, or is given where no net is asked for.
 
     See Also
     --------
@@ -67,7 +92,7 @@ def demoire(
     ----------
     Moisan, "Periodic plus smooth image decomposition" (2011). Sidorov & Kokaram, "Suppression of moire patterns via
     spectral analysis" (2002). Sur & Grédiac, "Automated removal of quasiperiodic noise using frequency domain
-    statistics" (2015).
+    statistics" (2015). Chen et al., "Simple baselines for image restoration" (2022).
 
     Examples
     --------
@@ -80,4 +105,11 @@ def demoire(
     True
     """
     check_choice(method, get_args(Method), "method")
-    return TASK.run(image, estimate, mask=mask, details=details, channel_axis=channel_axis)
+    net = own_refiner(weights, method, refine)
+    if method == "classical" or not refine:
+        return CLASSICAL.run(image, estimate, mask=mask, details=details, channel_axis=channel_axis)
+
+    def refined(picture: Tensor, area: Tensor | None, good: Tensor) -> Estimate:
+        return with_net(picture, estimate(picture, area, good), net)
+
+    return REFINED.run(image, refined, mask=mask, details=details, channel_axis=channel_axis)

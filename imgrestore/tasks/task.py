@@ -112,7 +112,7 @@ class Task:
             {name: torch.cat([part.layers[name] for part in parts]) for name in parts[0].layers},
             torch.stack(masks).any(dim=0) if masks else None,
             (f"{len(picture)} channels, each judged by itself", *dict.fromkeys(n for p in parts for n in p.notes)),
-            min(part.confidence for part in parts),
+            _least([part.confidence for part in parts]),
         )
 
     def _restoration(self, picture: Any, planes: Planes, estimates: list[Estimate], whites: list[float]) -> Restoration:
@@ -136,10 +136,20 @@ class Task:
             picture,
             layers,
             mask=planes.back_area(found.to(data.device)),
-            confidence=min(one.confidence for one in estimates),
+            confidence=self._confidence(planes, estimates),
             notes=tuple(notes),
             forward=self.forward,
         )
+
+    @staticmethod
+    def _confidence(planes: Planes, estimates: list[Estimate]) -> Any:
+        """A map for each picture where any has one, else the least number."""
+        known = [one.confidence for one in estimates]
+        if not any(isinstance(one, Tensor) for one in known):
+            return _least(known)
+        size = (1, *planes.data.shape[2:])
+        maps = [one if isinstance(one, Tensor) else torch.full(size, one) for one in known]
+        return planes.back_area(torch.stack(maps).to(planes.data.device, torch.float32))
 
 
 def check_choice(value: Any, choices: tuple[str, ...], name: str) -> None:
@@ -154,6 +164,17 @@ def check_choice(value: Any, choices: tuple[str, ...], name: str) -> None:
     """
     if value not in choices:
         raise ValueError(f"{name} is {value!r}; expected one of {', '.join(choices)}")
+
+
+def _least(known: list[float | Tensor]) -> float | Tensor:
+    """The least of several confidences, pixel by pixel where one is a map."""
+    least = known[0]
+    for one in known[1:]:
+        if isinstance(least, Tensor) or isinstance(one, Tensor):
+            least = torch.minimum(torch.as_tensor(least), torch.as_tensor(one))
+        else:
+            least = min(least, one)
+    return least
 
 
 def _too_little(picture: Tensor, good: Tensor) -> str | None:

@@ -1,0 +1,114 @@
+"""The learned half of demoiré: refine the classical estimate, then check what was changed against what was there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from imgrestore.classical.estimate import Estimate
+from imgrestore.nets.refiner import Refiner
+from imgrestore.nets.weights import WeightsError, load
+from imgrestore.tasks.check import believed, local_rms
+from imgrestore.tasks.own_weights import own_net
+
+__all__ = ["LAYER", "own_refiner", "refine"]
+
+LAYER = "refinement"
+CHANNELS = 3
+# What a correction may be high in the mean of a window: this much anyway, so much of the moiré taken off there,
+# and so much of the picture's own structure. Beyond is nothing that the damage could have been.
+ANYWAY, OF_PATTERN, OF_STRUCTURE = 0.02, 1.0, 0.6
+# The gray ramp along which tones must not turn around, and the least that they may rise along it.
+RAMP, LEAST_RISE = 17, 0.2
+# A share of less than this somewhere is worth a note.
+NOTED = 0.5
+
+
+def own_refiner(weights: Any, method: str, refined: bool) -> nn.Module | None:
+    """The net of a user's own weights, as `imgrestore.tasks.own_weights.own_net` gives it.
+
+    Raises
+    ------
+    ValueError
+        Also where it takes other maps than the moiré, or gives anything else than colours.
+    """
+    net = own_net("demoire", Refiner, weights, method, refined)
+    if isinstance(net, Refiner) and not net.config.maps == net.config.outputs == CHANNELS:
+        raise WeightsError(
+            f"{weights}: a net of {net.config.maps} maps and {net.config.outputs} outputs; expected {CHANNELS} of each"
+        )
+    return net
+
+
+@torch.no_grad()
+def refine(picture: Tensor, found: Estimate, net: nn.Module | None) -> Estimate:
+    """Correct a classical estimate by the net.
+
+    Parameters
+    ----------
+    picture : Tensor of float32, shape (C, H, W)
+        Only pictures in colour are ever taken for photographs of screens.
+    found : Estimate
+        What the classical method says of it, with the layers "scene", "moire" and "tone". The net is followed as far
+        as the evidence goes that this is the photograph of a screen: waves that repeat exactly are taken off better
+        without it.
+    net : Module, optional
+        A `Refiner`; by default the one that ships.
+
+    Returns
+    -------
+    Estimate
+        With one more layer, "refinement": what the net added. Scene, moiré and tone still add up to the picture.
+    """
+    nothing = {**found.layers, LAYER: torch.zeros_like(picture)}
+    if not found.damaged:
+        return replace(found, layers=nothing)
+    if found.strength == 0:
+        note = "classical only: the net knows photographs of screens"
+        return replace(found, layers=nothing, notes=(*found.notes, note))
+    try:
+        net = load("demoire") if net is None else net
+    except WeightsError as error:
+        return replace(found, layers=nothing, notes=(*found.notes, f"classical only: {error}"))
+    assert isinstance(net, Refiner)
+    seen, scene, moire = (plane[None] for plane in (picture, found.layers["scene"], found.layers["moire"]))
+    curve, code = net.head(net.view_of(seen, scene))
+    curve = _rising(curve * found.strength)
+    tone = net.tone_of(scene, curve)
+    correction = net.correction_of(seen, scene, moire, tone, code)
+    if not bool((tone.isfinite() & correction.isfinite()).all()):
+        note = "classical only: the net's picture had values that are no numbers"
+        return replace(found, layers=nothing, notes=(*found.notes, note))
+    share = _share(correction, moire, seen)
+    correction = correction * share * found.strength
+    change = tone[0] + correction[0]
+    layers = {
+        "scene": found.layers["scene"] + change,
+        "moire": found.layers["moire"] - correction[0],
+        "tone": found.layers["tone"] - tone[0],
+        LAYER: change,
+    }
+    notes = [*found.notes, "refined by the net"]
+    if float(share.min()) < NOTED:
+        notes.append("the net's correction was larger than moiré can be in places, and was held back there")
+    return replace(
+        found, image=layers["scene"], layers=layers, notes=tuple(notes), confidence=found.confidence * share[0]
+    )
+
+
+def _rising(curve: Tensor) -> Tensor:
+    """A change of tones held back until it turns no gray ramp around: darker stays darker."""
+    ramp = torch.linspace(0, 1, RAMP).expand(1, 3, 1, RAMP)
+    steps = Refiner.tone_of(ramp, curve).diff(dim=-1) * (RAMP - 1)
+    worst = float(steps.min())
+    return curve if worst >= LEAST_RISE - 1 else curve * ((LEAST_RISE - 1) / worst)
+
+
+def _share(correction: Tensor, moire: Tensor, picture: Tensor) -> Tensor:
+    """How far a correction is to be believed at each pixel: (1, 1, H, W)."""
+    structure = picture - torch.nn.functional.avg_pool2d(picture, 15, 1, 7, count_include_pad=False)
+    allowed = ANYWAY + OF_PATTERN * local_rms(moire) + OF_STRUCTURE * local_rms(structure)
+    return believed(local_rms(correction) / allowed)
