@@ -18,7 +18,7 @@ FLOORS = (
     ("classical", "nets", "losses"),
     ("tasks",),
     ("restore", "data", "tiles"),
-    ("train", "train_deblur", "evaluate", "scale"),
+    ("train", "evaluate", "evaluate_cases", "export", "export_recipes", "export_wiener", "scale"),
     ("cli", "web", "__main__"),
 )
 STRANGERS = ("classical", "nets", "losses")

@@ -29,7 +29,7 @@ def test_failure_in_the_middle_leaves_the_old_file(tmp_path, monkeypatch, suffix
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setitem(files._WRITE, files.format_of_suffix(path), failing)
-    with pytest.raises(OSError, match="could not write the picture: No space left") as caught:
+    with pytest.raises(OSError, match="could not write: No space left") as caught:
         write(path, smooth())
     assert caught.value.errno == errno.ENOSPC
     assert caught.value.filename == str(path)

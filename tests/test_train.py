@@ -1,50 +1,19 @@
-"""Packing, batches, losses, and a trainer that can be killed."""
+"""What nets are trained on: packed pictures, batches, losses."""
 
-import csv
-import json
-import signal
-import time
-from subprocess import DEVNULL
-
-import child
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.ndimage import gaussian_filter
+from skimage import data as samples
+from train_cases import draw_pictures
 
-from imgrestore import data, losses, train
-
-
-def options(folder, out, **more):
-    small = {"width": 8, "blocks": "1,1", "features": 4, "batch": 2, "size": 96, "psfs": 40, "validation": 2}
-    fixed = {"task": "deblur", "clean": str(folder), "out": str(out), "device": "cpu", "iterations": 3, "log_every": 1}
-    return train.Options(**{**fixed, **small, **more})
+from imgrestore import data, losses
+from imgrestore.data.blur_pairs import fit_psf, reason_against
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Small procedural pictures."""
-    where = tmp_path_factory.mktemp("clean") / "shapes"
-    where.mkdir()
-    rng = np.random.default_rng(0)
-    for i in range(8):
-        noise = gaussian_filter(rng.normal(size=(100, 110 + i, 3)), (3, 3, 0))
-        picture = np.where(noise > 0, 0.8, 0.2) * rng.uniform(0.5, 1.0, 3)
-        Image.fromarray((picture * 255).astype(np.uint8)).save(where / f"{i}.png")
-    return where
-
-
-def arguments(folder, out, *more):
-    fixed = (
-        "--batch 2 --size 96 --psfs 40 --width 8 --blocks 1,1 --features 4 --log-every 1 --validation 2 --device cpu"
-    )
-    return ["deblur", "--clean", str(folder), "--out", str(out), *fixed.split(), "--iterations", "3", *more]
-
-
-def logged(out):
-    with (out / "log.csv").open() as stream:
-        return {int(row["step"]): row["loss"] for row in csv.DictReader(stream)}
+    return draw_pictures(tmp_path_factory.mktemp("clean") / "shapes")
 
 
 def test_pack_keeps_the_limit_and_the_pictures(folder, tmp_path):
@@ -63,6 +32,91 @@ def test_pack_keeps_the_limit_and_the_pictures(folder, tmp_path):
     small = data.pack([folder], tmp_path / "small.npz", max_bytes=260_000)
     assert small.stat().st_size <= 260_000
     assert 0 < len(data.read_pack(small)) < 8
+
+
+@pytest.fixture
+def gray16(tmp_path):
+    """A folder with one ramp in 16 bits of gray, and the ramp in 8."""
+    (tmp_path / "deep").mkdir()
+    ramp = np.linspace(0, 65535, 40 * 50).reshape(40, 50).round().astype(np.uint16)
+    Image.fromarray(ramp).save(tmp_path / "deep" / "ramp.png")
+    Image.fromarray(ramp).save(tmp_path / "deep" / "ramp.tif")
+    return tmp_path / "deep", np.rint(ramp / 257)[..., None]
+
+
+def test_gray_of_16_bits_is_brought_to_8(gray16, tmp_path):
+    folder, expected = gray16
+    plain = data.read_pack(folder)
+    assert list(plain) == ["deep/ramp.png", "deep/ramp.tif"]
+    assert all(one.shape == (40, 50, 3) and (one == expected).all() for one in plain.values())
+    for one in data.read_pack(data.pack([folder], tmp_path / "deep.npz")).values():
+        assert np.abs(one - expected).max() <= 3
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_pictures_of_32_bits_are_refused(dtype, tmp_path):
+    Image.fromarray(np.full((9, 9), 0.5, dtype)).save(tmp_path / "counts.tif")
+    for call in (data.read_pack, lambda folder: data.pack([folder], tmp_path / "x.npz")):
+        with pytest.raises(ValueError, match=r"cannot read .*counts\.tif.* mode [IF]; expected 8 bits, or gray of 16"):
+            call(tmp_path)
+
+
+def test_a_picture_that_cannot_be_read_is_named(folder, tmp_path, monkeypatch):
+    packed = data.pack([folder], tmp_path / "all.npz")
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    whole = (folder / "3.png").read_bytes()
+    for content in (b"no picture", whole[: len(whole) // 2]):
+        (bad / "3.png").write_bytes(content)
+        with pytest.raises(ValueError, match=r"cannot read bad/3\.png of .*bad: "):
+            data.read_pack(bad)
+        with pytest.raises(ValueError, match=r"cannot read .*3\.png: "):
+            data.pack([bad], tmp_path / "x.npz")
+    assert not (tmp_path / "x.npz").exists()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(ValueError, match=r"cannot read shapes/0\.png of .*all\.npz: .*exceeds limit"):
+        data.read_pack(packed)
+
+
+def test_a_pack_is_where_it_was_asked_for(folder, tmp_path):
+    packed = data.pack([folder], tmp_path / "new" / "pictures.pack")
+    assert packed == tmp_path / "new" / "pictures.pack"
+    assert list(data.read_pack(packed)) == list(data.read_pack(folder))
+    assert [path.name for path in packed.parent.iterdir()] == ["pictures.pack"]
+
+
+def test_packs_of_nothing(folder, tmp_path):
+    (tmp_path / "none").mkdir()
+    for folders, limit in (([tmp_path / "none"], 10**6), ([folder], 200_001)):
+        with pytest.raises(ValueError, match=f"{folders[0].name} holds no pictures .* that {limit} bytes have room"):
+            data.pack(folders, tmp_path / "x.npz", max_bytes=limit)
+    nothing = np.zeros(0, np.uint8)
+    np.savez(tmp_path / "x.npz", names=np.array([], str), ends=np.cumsum([]), bytes=nothing)
+    for source in (tmp_path / "x.npz", tmp_path / "none"):
+        with pytest.raises(ValueError, match=f"{source.name} holds no pictures"):
+            data.read_pack(source)
+    np.savez(tmp_path / "other.npz", something=nothing)
+    (tmp_path / "cut.npz").write_bytes(data.pack([folder], tmp_path / "x.npz").read_bytes()[:-50])
+    for name in ("other", "cut"):
+        with pytest.raises(ValueError, match=rf"{name}\.npz is damaged, or no file of packed pictures"):
+            data.read_pack(tmp_path / f"{name}.npz")
+
+
+def test_folders_of_one_name_are_not_packed(folder, tmp_path):
+    with pytest.raises(ValueError, match=r"are both named shapes; expected names that differ"):
+        data.pack([folder, draw_pictures(tmp_path / "shapes")], tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("level", [0, 100, 255])
+def test_pairs_that_show_nothing_are_left_out(level):
+    """Any PSF takes one even picture to another, and nothing is known of saturated ones."""
+    even = np.full((100, 100, 3), level, np.uint8)
+    assert "shows nothing that a PSF could be told from" in reason_against(fit_psf(even, even))
+    picture = np.ascontiguousarray(samples.astronaut()[:150, 100:250])
+    assert reason_against(fit_psf(picture, picture)) is None
+    almost = even.copy()
+    almost[50, 50] ^= 1
+    assert reason_against(fit_psf(almost, almost)) is not None
 
 
 def test_crops_are_parts_of_the_pictures():
@@ -85,29 +139,6 @@ def test_split_is_disjoint_and_stable(folder):
     assert (first, held) == data.split(pictures, 2)
 
 
-def test_psf_pool_does_not_depend_on_the_workers():
-    here = data.psf_pool(6, 1, wrong=0.5)
-    there = data.psf_pool(6, 1, wrong=0.5, workers=1)
-    assert all(torch.equal(a, b) for a, b in zip(here, there, strict=True))
-    assert torch.allclose(here[0].sum((1, 2)), torch.ones(6), atol=1e-5)
-    assert not torch.equal(*here)
-
-
-def test_batches_follow_the_seed(folder):
-    pictures, psfs = data.Pictures(data.read_pack(folder).values()), data.psf_pool(10, 0)
-
-    def draw(seed):
-        return data.blur_batch(pictures, psfs, 9, 64, torch.Generator().manual_seed(seed))
-
-    a, b, c = draw(1), draw(1), draw(2)
-    assert torch.equal(a.observed, b.observed)
-    assert torch.equal(a.sigma, b.sigma)
-    assert not torch.equal(a.observed, c.observed)
-    assert a.observed.shape == (9, 3, 24, 24)
-    assert a.clean.shape == (9, 3, 64, 64)
-    assert float(a.sigma.max()) < 0.2
-
-
 @pytest.mark.parametrize("name", sorted(losses.LOSSES))
 def test_losses_are_least_at_the_target(name):
     torch.manual_seed(0)
@@ -122,68 +153,3 @@ def test_losses_are_least_at_the_target(name):
         torch.testing.assert_close(loss(far, target, weight), loss(target, target, weight))
     near.requires_grad_()
     assert torch.autograd.gradcheck(lambda x: loss(x, target, None), near, eps=1e-7, atol=1e-4, fast_mode=True)
-
-
-def test_resume_gives_the_same_losses_and_the_weights_round_trip(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "print", lambda *a, **k: None, raising=False)
-    interrupt = signal.getsignal(signal.SIGINT)
-    train.main(arguments(folder, tmp_path / "whole", "--steps", "6"))
-    assert signal.getsignal(signal.SIGINT) is interrupt
-    first = train.Trainer(options(folder, tmp_path / "parts", steps=6))
-    early = [round(float(first.train_step()), 5) for _ in range(3)]
-    first.save()
-    first.train_step()  # lost
-    train.main(arguments(folder, tmp_path / "parts", "--steps", "6", "--resume"))
-    whole, parts = logged(tmp_path / "whole"), logged(tmp_path / "parts")
-    assert [float(whole[s]) for s in (1, 2, 3)] == early
-    assert sorted(parts) == [4, 5, 6]
-    assert all(parts[s] == whole[s] for s in parts)
-
-    net = train.load_net(tmp_path / "whole" / "deblur.safetensors")
-    again = train.load_net(tmp_path / "parts" / "deblur.safetensors")
-    for a, b in zip(net.parameters(), again.parameters(), strict=True):
-        assert torch.equal(a, b)
-    card = json.loads((tmp_path / "whole" / "deblur.json").read_text())
-    assert card["data"] == ["shapes"]
-    assert card["steps"] == 6
-    assert len(card["held out"]) == 2
-
-
-def test_a_checkpoint_of_another_net_is_refused(folder, tmp_path):
-    train.Trainer(options(folder, tmp_path)).save()
-    with pytest.raises(ValueError, match="another net"):
-        train.Trainer(options(folder, tmp_path, width=16)).load()
-
-
-def test_steps_without_a_finite_gradient_are_skipped(folder, tmp_path):
-    trainer = train.Trainer(options(folder, tmp_path, minutes=1.0))
-    trainer.train_step()
-    before = [p.clone() for p in trainer.net.parameters()]
-    whole = trainer.ground.step_loss
-    trainer.ground.step_loss = lambda net, batch: whole(net, batch) * float("nan")
-    trainer.train_step()
-    assert all(torch.equal(a, b) for a, b in zip(before, trainer.net.parameters(), strict=True))
-    trainer.ground.step_loss = whole
-    assert torch.isfinite(trainer.train_step())
-    assert torch.isfinite(trainer.norm)
-    assert any(not torch.equal(a, b) for a, b in zip(before, trainer.net.parameters(), strict=True))
-
-
-@pytest.mark.slow
-def test_a_killed_run_goes_on(folder, tmp_path):
-    out = tmp_path / "killed"
-    long = arguments(folder, out, "--steps", "400", "--save-every", "0.01")
-    process = child.start("-m", "imgrestore.train", *long, changes={"OMP_NUM_THREADS": "1"}, stdout=DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (out / "checkpoint.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    time.sleep(0.5)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    trainer = train.Trainer(options(folder, out, steps=400))
-    assert trainer.load()
-    reached = trainer.step
-    assert reached > 0
-    before = logged(out)
-    if reached + 1 in before:
-        assert round(float(trainer.train_step()), 5) == pytest.approx(float(before[reached + 1]), abs=2e-4)

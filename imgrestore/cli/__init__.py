@@ -11,7 +11,7 @@ import typer
 
 from imgrestore import __version__
 
-from . import deblur, demoire, dereflect, derust, deshadow, despecular, info
+from . import deblur, demoire, dereflect, derust, deshadow, despecular, evaluate, export, info, train
 
 __all__ = ["app"]
 
@@ -24,6 +24,10 @@ app = typer.Typer(
 )
 for task in (deblur, demoire, deshadow, dereflect, despecular, derust):
     app.command(task.__name__.rpartition(".")[2], no_args_is_help=True)(task.command)
+# The words after --methods.
+app.command("evaluate", no_args_is_help=True, context_settings={"allow_extra_args": True})(evaluate.command)
+app.command("export", no_args_is_help=True)(export.command)
+app.command("train", no_args_is_help=True)(train.command)
 app.command("info")(info.command)
 
 

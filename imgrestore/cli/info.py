@@ -5,7 +5,11 @@ from __future__ import annotations
 from importlib import metadata
 from typing import Any
 
-OPTIONAL = {"astropy": ("FITS files", "pip install 'imgrestore[fits]'")}
+OPTIONAL = {
+    "astropy": ("FITS files", "pip install 'imgrestore[fits]'"),
+    "onnx": ("imgrestore export", "pip install 'imgrestore[onnx]'"),
+    "matplotlib": ("curves of training", "pip install 'imgrestore[train]'"),
+}
 
 
 def command() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["KINDS", "MoireParams", "Tone", "Wave", "apply", "pattern", "sample"]
+__all__ = ["KINDS", "MoireParams", "Tone", "Wave", "apply", "change_tones", "pattern", "sample"]
 
 Kind = Literal["gray", "colour", "bent", "scan_lines", "halftone", "screen"]
 KINDS: tuple[Kind, ...] = ("gray", "colour", "bent", "scan_lines", "halftone", "screen")
@@ -103,6 +103,11 @@ def sample(shape: tuple[int, ...], rng: np.random.Generator, kind: Kind | None =
     Returns
     -------
     MoireParams
+
+    Raises
+    ------
+    ValueError
+        Where `kind` is none of those above.
     """
     if kind is None:
         kind = KINDS[rng.integers(len(KINDS))]
@@ -206,16 +211,30 @@ def apply(clean: Tensor, params: MoireParams) -> Tensor:
     Tensor, shape of `clean`
         Not clipped: a pattern reaches beyond 0 and 1. Differentiable with respect to `clean`.
     """
-    light = clean + pattern(clean, params)
-    if params.tone == Tone():
+    return change_tones(clean + pattern(clean, params), params.tone)
+
+
+def change_tones(light: Tensor, tone: Tone) -> Tensor:
+    """Send a picture through a change of tones.
+
+    Parameters
+    ----------
+    light : Tensor, shape (..., C, H, W), floating point
+        C being 3 or 1, values of any range.
+    tone : Tone
+
+    Returns
+    -------
+    Tensor, shape of `light`
+        Differentiable. Below 0.001 a straight line goes on, as a power has no value below 0 and no slope at 0.
+    """
+    if tone == Tone():
         return light
-    which = [0, 1, 2] if clean.shape[-3] == 3 else [1]
+    which = [0, 1, 2] if light.shape[-3] == 3 else [1]
     gain, offset, gamma = (
-        torch.tensor([values[i] for i in which]).to(clean)[:, None, None]
-        for values in (params.tone.gain, params.tone.offset, params.tone.gamma)
+        torch.tensor([values[i] for i in which]).to(light)[:, None, None]
+        for values in (tone.gain, tone.offset, tone.gamma)
     )
-    # A power has no value below 0 and no slope at 0: a straight line goes on there.
     held = light.clamp_min(1e-3)
-    curve = held**gamma
     slope = gamma * (1e-3) ** (gamma - 1)
-    return offset + gain * (curve + (light - held) * slope)
+    return offset + gain * (held**gamma + (light - held) * slope)

@@ -32,7 +32,7 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[BinaryIO]:
         if error.errno is None or isinstance(error, FileExistsError):
             raise
         # OSError picks the subclass by the number: PermissionError, FileNotFoundError...
-        raise OSError(error.errno, f"could not write the picture: {error.strerror}", str(target)) from error
+        raise OSError(error.errno, f"could not write: {error.strerror}", str(target)) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
