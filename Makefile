@@ -27,7 +27,7 @@ OP_TESTS += tests/test_net_ops.py
 .PHONY: help install demo test lint sanitize docs bench wheel clean distclean
 
 help:  ## List the targets.
-	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z%-]*\):.*##/\1\t/p' Makefile | expand -t 12
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 or python3 found: apt install python3.11 python3.11-venv" >&2; exit 1; }
@@ -42,7 +42,7 @@ $(BIN)/python:
 $(READY): constraints.txt pyproject.toml | $(BIN)/python
 	$(PIP) "$$(grep '^torch==' constraints.txt)"
 	$(PIP) setuptools wheel ninja numpy pybind11
-	IMGRESTORE_NATIVE=0 $(PIP) --no-build-isolation -e '.[fits,test,lint,docs]'
+	IMGRESTORE_NATIVE=0 $(PIP) --no-build-isolation -e '.[fits,onnx,test,lint,docs]'
 	@touch $@
 
 $(BUILT): $(READY) $(NATIVE)
@@ -78,6 +78,13 @@ $(PEERS): $(READY)
 	$(BIN)/python -c 'import tomllib; t = tomllib.load(open("pyproject.toml", "rb")); \
 	  print(*t["project"]["optional-dependencies"]["bench"], sep="\n")' | $(PIP) -r /dev/stdin
 	@touch $@
+
+# A slice of a longer schedule: the same call goes on where the last one stopped. ARGS takes further options.
+MINUTES ?= 10
+OUT ?= runs/$*.safetensors
+train-%: $(BUILT)  ## Train a net for MINUTES: make train-deblur MINUTES=10 CLEAN=pictures OUT=runs/deblur.safetensors
+	@$(BIN)/python -m imgrestore train $* $(if $(CLEAN),--clean '$(CLEAN)') $(if $(PAIRS),--pairs '$(PAIRS)') \
+	  --out '$(OUT)' --slice $(MINUTES) $(ARGS)
 
 bench: $(BUILT) $(PEERS)  ## Measure imgrestore beside other libraries, about 12 minutes; writes docs/benchmarks.md.
 	rm -f $(BENCH)/*.json
