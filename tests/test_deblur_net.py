@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import observe, psnr
 from skimage import data
+from skimage import data
 
 from imgrestore import Psf, deblur
 from imgrestore.classical.psf import PsfEstimate
@@ -242,3 +243,18 @@ def test_an_even_picture_of_a_batch_is_as_sure_as_alone(case):
     batch = torch.stack([torch.from_numpy(case[1]).float(), torch.full(case[1].shape, 0.5)])[:, None]
     confidence = deblur(batch, "disk:2", details=True).confidence
     assert float(confidence[1].min()) > 0.99
+
+
+def test_beside_an_estimated_psf_single_places_may_explain_less(monkeypatch):
+    heard = []
+    real = deblur_net.share_explained
+
+    def listening(*rest, worse, hopeless, **more):
+        heard.append((worse, hopeless))
+        return real(*rest, worse=worse, hopeless=hopeless, **more)
+
+    monkeypatch.setattr(deblur_net, "share_explained", listening)
+    clock = data.clock()
+    deblur(clock, "motion:36:2")
+    deblur(clock)
+    assert heard == [(deblur_net.WORSE, deblur_net.HOPELESS), deblur_net.GUESSED]

@@ -21,8 +21,8 @@ MOST_NOISE = 0.1
 # A million pixels take about 0.45 GB.
 MOST_PIXELS = 6_000_000
 LEAST_SIZE = 16
-# `WORSE` and `HOPELESS` beside an estimated PSF. The net has seen PSFs that were a little wrong: its picture may be the
-# better one though it explains less through them. With the stricter limits blind results lost 0.1 dB.
+# `WORSE` and `HOPELESS` for single places beside an estimated PSF. The net has seen PSFs that were a little wrong: its
+# picture may be the better one though it explains less there. With the stricter limits blind results lost 0.1 dB.
 GUESSED = (2.0, 4.0)
 # Where the net is believed in less than this part of the picture, it is not believed at all.
 LEAST_BELIEVED = 0.5
@@ -122,7 +122,7 @@ def refine(
             mask.expand(data.shape[0], -1, -1, -1),
         )
     scene = (unit if channels == 3 else unit.mean(dim=1, keepdim=True)) * span + offset
-    share = _share(scene, first, data, blur, sigma, span, known, GUESSED if guessed else (WORSE, HOPELESS))
+    share = _share(scene, first, data, blur, sigma, span, known, guessed)
     if share is None:
         return _none("the net's picture did not explain the blurred one")
     notes = ["refined by the net"]
@@ -168,7 +168,7 @@ def _share(
     sigma: torch.Tensor,
     span: torch.Tensor,
     known: torch.Tensor,
-    limits: tuple[float, float],
+    guessed: bool,
 ) -> torch.Tensor | None:
     """How far the refined scene, blurred again, is to be believed at each pixel of the frame; None for not at all."""
     refined, classical = (
@@ -176,9 +176,9 @@ def _share(
     )
     noise = tolerance(sigma.square().mean(dim=1, keepdim=True).sqrt(), span)
     reach = max(REACH, *blur.kernel.shape[-2:])
-    worse, hopeless = limits
+    worse, hopeless = GUESSED if guessed else (WORSE, HOPELESS)
     share = share_explained(refined, classical, noise, known=known, reach=reach, worse=worse, hopeless=hopeless)
     # Mixed residuals are those of the mixed scene, as long as the share changes little over the size of a PSF.
     mixed, alone = (float((r * known).square().mean().sqrt()) for r in (classical.lerp(refined, share), classical))
-    explained = mixed <= worse * max(alone, float(noise.max()))
+    explained = mixed <= WORSE * max(alone, float(noise.max()))
     return share if explained and float(share.mean()) >= LEAST_BELIEVED else None
