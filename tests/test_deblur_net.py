@@ -7,7 +7,6 @@ import pytest
 import torch
 from conftest import observe, psnr
 from skimage import data
-from skimage import data
 
 from imgrestore import Psf, deblur
 from imgrestore.classical.psf import PsfEstimate
