@@ -300,7 +300,7 @@ def test_runs_with_other_draws_or_pairs_are_refused(mixed, folder, tmp_path):
     before = {name: value for name, value in plain.items() if name != "draws"}
     with pytest.raises(TrainError, match="belongs to another run"):
         checkpoint.agree(tmp_path / "checkpoint.pt", before, plain)
-    with pytest.raises(TrainError, match="--pairs was 5 pairs, "):
+    with pytest.raises(TrainError, match="--pairs was 5, "):
         checkpoint.agree(tmp_path / "checkpoint.pt", made.fingerprint, plain)
 
 
