@@ -177,8 +177,10 @@ def steps(quality: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns
     -------
-    luma, chroma : Tensor, shape (N, 8, 8)
+    luma : Tensor, shape (N, 8, 8)
         Whole numbers from 1 to 255; the first axis is that of vertical frequencies.
+    chroma : Tensor, shape (N, 8, 8)
+        The same for the two planes of colour.
     """
     quality = quality.clamp(1, 100)
     scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality).floor()[:, None, None]
