@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from imgrestore.degrade.moire import LUMA
 from imgrestore.nets.refiner import Refiner
 
 __all__ = ["Tones"]
@@ -13,7 +14,6 @@ __all__ = ["Tones"]
 RIDGE = (20.0, 20.0, 20.0, 20.0, *(200.0,) * 6)
 # Brightness, contrast, red and blue against green: what differs so much between two pictures makes them strangers.
 APART = (0.2, 0.12, 0.12, 0.12)
-LUMA = (0.299, 0.587, 0.114)
 
 
 class Tones:

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import nn
 
 from imgrestore.train.options import GROUNDS, ONLY, SIZES, Options
@@ -201,7 +200,5 @@ def reading(option: str, path: str) -> Iterator[None]:
     """
     try:
         yield
-    except Image.UnidentifiedImageError as error:
-        raise TrainError(f"--{option} {path}: one of its files is no picture ({error})") from None
     except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise TrainError(f"--{option} {path}: cannot be read ({error})") from None
