@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["JpegParams", "apply", "sample", "steps", "store"]
+__all__ = ["JpegParams", "apply", "blocks_of", "sample", "steps", "store"]
 
 BLOCK = 8
 # libjpeg knows coefficients to an eighth, so that many lie on the middle between two steps.
@@ -186,6 +186,24 @@ def steps(quality: Tensor) -> tuple[Tensor, Tensor]:
     scale = torch.where(quality < 50, 5000 / quality, 200 - 2 * quality).floor()[:, None, None]
     luma, chroma = (((quality.new_tensor(table) * scale + 50) / 100).floor().clamp(1, 255) for table in (LUMA, CHROMA))
     return luma, chroma
+
+
+def blocks_of(plane: Tensor) -> Tensor:
+    """The coefficients of a plane's blocks.
+
+    Parameters
+    ----------
+    plane : Tensor, shape (H, W), float32 or float64
+        Range [0, 255]. Rows and columns that fill no block are left out.
+
+    Returns
+    -------
+    Tensor, shape (blocks, 64)
+        Row by row, from the mean to the highest frequency.
+    """
+    height, width = (n // BLOCK * BLOCK for n in plane.shape)
+    blocks = (plane[:height, :width] - 128).reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK)
+    return blocks.transpose(1, 2).reshape(-1, BLOCK**2) @ _cosines(plane).T
 
 
 def _coded(planes: Tensor, step: Tensor) -> Tensor:

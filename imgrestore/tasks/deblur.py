@@ -11,6 +11,7 @@ from torch import nn
 
 from imgrestore.classical.admm import span_of
 from imgrestore.classical.case import prepare, to_fit
+from imgrestore.classical.jpeg import jpeg_noise
 from imgrestore.classical.noise import noise_of_planes
 from imgrestore.classical.spectrum import noise_beyond_blur
 from imgrestore.nets.deep_wiener import DeepWiener
@@ -209,11 +210,17 @@ def _fit(
         noise = _noise(data, blur, None if bool(good.all()) else good)
     eight_bit = has_eight_bits(data)
     camera = eight_bit and level is None
-    sigma = (noise.square() + CAMERA_ERROR**2).sqrt() if camera else noise
+    sigma = (noise.square() + _file_error(data) ** 2).sqrt() if camera else noise
     sigma = sigma * blur.caution
     caution = CAMERA_CAUTION if camera else 1.0
     known = (data, blur.operator, sigma, noise, good, clipped, eight_bit, caution, net, guessed)
     return FieldFit(*known, psfs=blur.psf) if isinstance(blur.psf, PsfField) else Fit(*known)
+
+
+def _file_error(data: torch.Tensor) -> float:
+    """By how much a picture of 8 bits (1, C, H, W) differs from what the camera saw, beside its noise."""
+    stored = data.ndim == 4 and data.shape[1] in (1, 3)
+    return max(CAMERA_ERROR, jpeg_noise(data[0])) if stored else CAMERA_ERROR
 
 
 def _noise(data: torch.Tensor, blur: Blur, valid: torch.Tensor | None) -> torch.Tensor:

@@ -1,0 +1,62 @@
+"""What a JPEG file has lost is told by its pixels, wherever the picture was cut; other pictures have lost nothing."""
+
+import numpy as np
+import pytest
+import torch
+from skimage import data
+
+from imgrestore import deblur
+from imgrestore.classical.jpeg import jpeg_noise, jpeg_scale
+from imgrestore.degrade import blur, jpeg
+from imgrestore.metrics import psnr
+
+
+def astronaut():
+    return torch.from_numpy(data.astronaut()).permute(2, 0, 1).float() / 255
+
+
+def blurred():
+    seen = blur.convolve_valid(astronaut()[None], torch.from_numpy(blur.gaussian_psf(1.5, 1.0)).float()[None])[0]
+    noise = torch.randn(seen.shape, generator=torch.Generator().manual_seed(0))
+    return ((seen + 0.005 * noise).clamp(0, 1) * 255).round() / 255
+
+
+def stored(picture, quality, halved=True):
+    return jpeg.apply(picture, jpeg.JpegParams(quality, halved))
+
+
+@pytest.mark.parametrize("picture", [astronaut, blurred])
+@pytest.mark.parametrize(("quality", "scale"), [(50, 1.0), (75, 0.5), (85, 0.3)])
+def test_the_scale_of_the_table_is_found(picture, quality, scale):
+    assert jpeg_scale(stored(picture(), quality)) == pytest.approx(scale, rel=0.25)
+    assert jpeg_scale(stored(picture()[1:2], quality)) == pytest.approx(scale, rel=0.25)
+
+
+def test_pictures_may_be_cut():
+    assert jpeg_scale(stored(astronaut(), 60)[:, 13:, 21:]) == pytest.approx(0.8, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    "picture", [astronaut(), blurred(), torch.zeros(3, 64, 64), torch.rand(1, 100, 100), torch.full((3, 5, 9), 0.5)]
+)
+def test_other_pictures_show_no_rounding(picture):
+    assert jpeg_scale(picture) == jpeg_noise(picture) == 0
+
+
+@pytest.mark.parametrize("quality", [50, 70, 85])
+def test_the_error_is_of_the_order_of_what_was_lost(quality):
+    seen = blurred()
+    lost = float((stored(seen, quality) - seen).square().mean().sqrt())
+    assert 0.7 * lost < jpeg_noise(stored(seen, quality)) < 3.5 * lost
+
+
+def test_deblurring_a_coarse_file_heeds_its_errors(monkeypatch):
+    seen = (stored(blurred(), 45)[:, 100:300, 100:300] * 255).byte().permute(1, 2, 0).numpy()
+    psf = blur.gaussian_psf(1.5, 1.0)
+    reach = (512 - blurred().shape[1]) // 2
+    truth = data.astronaut()[reach:-reach, reach:-reach][100:300, 100:300]
+    heeded = deblur(seen, psf, refine=False)
+    monkeypatch.setattr("imgrestore.tasks.deblur.jpeg_noise", lambda picture: 0.0)
+    blind_to_it = deblur(seen, psf, refine=False)
+    assert psnr(heeded / 255, truth / 255) > psnr(blind_to_it / 255, truth / 255) + 0.1
+    assert heeded.dtype == np.uint8
