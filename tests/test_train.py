@@ -139,6 +139,11 @@ def test_split_is_disjoint_and_stable(folder):
     assert (first, held) == data.split(pictures, 2)
 
 
+def test_pictures_of_every_folder_are_held_out():
+    pictures = {f"{folder}/{i}": np.zeros((4, 4, 3), np.uint8) for folder in ("few", "many") for i in range(10)}
+    assert data.split(pictures, 4)[1] == ["few/2", "few/7", "many/2", "many/7"]
+
+
 @pytest.mark.parametrize("name", sorted(losses.LOSSES))
 def test_losses_are_least_at_the_target(name):
     torch.manual_seed(0)

@@ -170,7 +170,7 @@ def split(pictures: dict[str, NDArray[np.uint8]], validation: int = 16) -> tuple
     pictures : dict
         As from `read_pack`.
     validation : int
-        How many to hold out, spread evenly over the first pack's folder.
+        How many to hold out, spread evenly over all.
 
     Returns
     -------
@@ -178,7 +178,7 @@ def split(pictures: dict[str, NDArray[np.uint8]], validation: int = 16) -> tuple
         Disjoint.
     """
     names = list(pictures)
-    held = spread([n for n in names if n.split("/")[0] == names[0].split("/")[0]], validation)
+    held = spread(names, validation)
     return [n for n in names if n not in set(held)], held
 
 
