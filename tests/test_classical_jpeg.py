@@ -36,11 +36,35 @@ def test_pictures_may_be_cut():
     assert jpeg_scale(stored(astronaut(), 60)[:, 13:, 21:]) == pytest.approx(0.8, rel=0.25)
 
 
+def noisy():
+    return torch.randint(256, (1, 100, 100), generator=torch.Generator().manual_seed(0)) / 255
+
+
+def board(period, noise, sigma=1.5):
+    """A test chart: few gray levels, which repeat."""
+    tile = np.kron([[0.2, 0.8], [0.8, 0.2]], np.ones((period // 2, period // 2)))
+    sharp = torch.from_numpy(np.tile(tile, (360 // period, 360 // period))).float()
+    seen = blur.convolve_valid(sharp[None, None], torch.from_numpy(blur.gaussian_psf(sigma)).float()[None])[0]
+    grain = noise / 255 * torch.randn(seen.shape, generator=torch.Generator().manual_seed(1))
+    return ((seen + grain).clamp(0, 1) * 255).round() / 255
+
+
 @pytest.mark.parametrize(
-    "picture", [astronaut(), blurred(), torch.zeros(3, 64, 64), torch.rand(1, 100, 100), torch.full((3, 5, 9), 0.5)]
+    "picture",
+    [
+        *(astronaut(), blurred(), noisy(), torch.zeros(3, 64, 64), torch.full((3, 5, 9), 0.2)),
+        *(board(12, 0.5), board(16, 0), board(20, 1.5), board(32, 0)),
+        torch.from_numpy(data.checkerboard()).float()[None] / 255,
+    ],
 )
 def test_other_pictures_show_no_rounding(picture):
     assert jpeg_scale(picture) == jpeg_noise(picture) == 0
+
+
+def test_an_even_corner_does_not_hide_it():
+    picture = torch.full((1, 900, 900), 0.5)
+    picture[:, -512:, -512:] = astronaut()[1:2]
+    assert jpeg_scale(stored(picture, 50)) == pytest.approx(1.0, rel=0.25)
 
 
 @pytest.mark.parametrize("quality", [50, 70, 85])

@@ -20,8 +20,10 @@ LOW = tuple((i, j) for i in range(5) for j in range(5) if 0 < i + j < 5)
 # Steps are told by the mean cosine of so many coefficients at least, and are believed above this.
 ENOUGH, CLEAR = 40, 0.5
 LARGEST_STEP = 100
-# Only so much of a large picture is looked at.
+# Only so much of a large picture is looked at, its middle.
 SEEN = 1024
+# A pattern of the scene whose heights are few has steps on any grid of blocks; compression only on its own.
+ELSEWHERE = ((4, 4), (3, 1))
 # Rounding errors as a part of what they were if all coefficients were large: most are small, and rounded to zero.
 PART = 1 / 3
 
@@ -39,17 +41,14 @@ def jpeg_scale(picture: Tensor) -> float:
     float
         1 for a quality of 50, 0.5 for 75; 0 where the picture shows no such rounding, as at qualities above about 92.
     """
-    luma = picture[:, :SEEN, :SEEN].detach().float() * 255
+    top, left = (max(0, (length - SEEN) // 2) for length in picture.shape[1:])
+    luma = picture[:, top : top + SEEN, left : left + SEEN].detach().float() * 255
     luma = torch.einsum("c,chw->hw", luma.new_tensor(WEIGHTS), luma) if len(luma) == 3 else luma[0]
     luma = luma[_begin(luma) :, _begin(luma.T) :]
-    if min(luma.shape) < 2 * BLOCK:
+    if min(luma.shape) < 3 * BLOCK:
         return 0.0
-    coefficients = blocks_of(luma)
-    steps = [_step(coefficients[:, i * BLOCK + j]) for i, j in LOW]
-    if sorted(steps)[len(steps) // 2] < 2:
-        return 0.0
-    ratios = sorted(step / LUMA[i][j] for step, (i, j) in zip(steps, LOW, strict=True))
-    return ratios[len(ratios) // 2]
+    scale = _scale(luma)
+    return 0.0 if scale and any(_scale(luma[down:, across:]) for down, across in ELSEWHERE) else scale
 
 
 def jpeg_noise(picture: Tensor) -> float:
@@ -67,6 +66,16 @@ def jpeg_noise(picture: Tensor) -> float:
     """
     power = sum(step * step for row in LUMA for step in row) / BLOCK**2
     return PART * jpeg_scale(picture) * math.sqrt(power / 12) / 255
+
+
+def _scale(luma: Tensor) -> float:
+    """The scale that the steps of blocks show which begin in the corner, or 0."""
+    coefficients = blocks_of(luma)
+    steps = [_step(coefficients[:, i * BLOCK + j]) for i, j in LOW]
+    if sorted(steps)[len(steps) // 2] < 2:
+        return 0.0
+    ratios = sorted(step / LUMA[i][j] for step, (i, j) in zip(steps, LOW, strict=True))
+    return ratios[len(ratios) // 2]
 
 
 def _begin(luma: Tensor) -> int:
