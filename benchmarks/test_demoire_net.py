@@ -54,7 +54,15 @@ def test_demoire_net_memory(peak_memory, shape):
     peak_memory(shipped, shape)
 
 
-@pytest.mark.parametrize("width", [16, 24, 32, 40])
+@pytest.mark.shapes(1024, quick=64)
+def test_judge(compare, shape):
+    """The time is the same for all larger pictures, too."""
+    net, picture = load("demoire"), planes(3, shape)[0]
+    judged = called(net.evidence, picture)
+    compare(Case("demoire_net_judge", size_name(shape), math.prod(shape), {OURS: judged}))
+
+
+@pytest.mark.parametrize("width", [12, 24, 36])
 @pytest.mark.shapes(1024, quick=64)
 def test_widths(compare, shape, width):
     compare(case("demoire_net_widths", untrained(width), shape, (width, *shape)))

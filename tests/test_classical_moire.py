@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from skimage import data
 
 from imgrestore.classical import Peak, find_peaks, notch_filter, periodic_plus_smooth
+from imgrestore.classical.moire import estimate
 from imgrestore.classical.moire_bands import bands_of
 from imgrestore.classical.moire_peaks import notched
-from imgrestore.classical.moire_screen import features, screen_of, tone_change
+from imgrestore.classical.moire_screen import Screen, features, screen_of, tone_change
 from imgrestore.classical.moire_windows import Windows, excess, to_luma_chroma, to_rgb
 
 
@@ -201,6 +202,17 @@ def test_photographs_are_no_screens(chelsea):
         assert screen_of(picture).strength == 0
     gray = torch.rand(1, 100, 100)
     assert screen_of(gray).strength == screen_of(gray.repeat(3, 1, 1)).strength == 0
+
+
+def test_what_is_known_of_a_screen_may_be_told(chelsea):
+    picture = torch.from_numpy(chelsea).movedim(-1, 0).contiguous()
+    good = torch.ones(1, *picture.shape[1:], dtype=torch.bool)
+    told = estimate(picture, None, good, Screen(odds=3.0, strength=1.0, softness=0.0))
+    assert told.strength == 1
+    assert any(note.startswith("the photograph of a screen (log odds 3.0)") for note in told.notes)
+    torch.testing.assert_close(sum(told.layers.values()), picture)
+    assert not estimate(picture, None, good, Screen(odds=-3.0, strength=0.0, softness=0.0)).damaged
+    assert torch.equal(estimate(picture, None, good).image, picture)
 
 
 def test_features_do_not_depend_on_exposure(chelsea):

@@ -10,10 +10,10 @@ from skimage import data
 
 from imgrestore import demoire
 from imgrestore.classical.moire import estimate
+from imgrestore.classical.moire_screen import Screen
 from imgrestore.degrade import moire
 from imgrestore.nets import weights
 from imgrestore.nets.refiner import Refiner, RefinerConfig
-from imgrestore.tasks import demoire as moire_task
 from imgrestore.tasks import demoire_net
 
 SMALL = RefinerConfig(width=4, blocks=(1, 1), tone=4, view=16, code=2)
@@ -36,14 +36,17 @@ def observed():
 
 @pytest.fixture(autouse=True)
 def strength(monkeypatch):
-    """Pictures in colour in which moiré is found count as photographs of screens, or as much as is asked for."""
+    """Pictures in colour in which moiré is found count as photographs of screens, or as much as is asked for.
+
+    Their estimate is that without a screen, so that what the net adds to it is seen.
+    """
 
     def settle(value):
-        def counted(picture, *rest):
-            found = estimate(picture, *rest)
+        def counted(picture, mask, good, screen=None):
+            found = estimate(picture, mask, good)
             return replace(found, strength=value if found.damaged and len(picture) == 3 else 0.0)
 
-        monkeypatch.setattr(moire_task, "estimate", counted)
+        monkeypatch.setattr(demoire_net, "estimate", counted)
 
     settle(1.0)
     return settle
@@ -113,6 +116,52 @@ def test_the_net_is_followed_as_far_as_a_screen_is_believed(observed, given, str
     assert half.layers["tone"] == pytest.approx(-half.layers["refinement"], abs=1e-6)
 
 
+def test_the_net_judges_whether_it_is_a_screen(given, monkeypatch):
+    monkeypatch.setattr(demoire_net, "estimate", estimate)
+    picture, own = data.chelsea(), given(net_that(tone=0.05))
+
+    def judged(odds):
+        monkeypatch.setattr(Refiner, "evidence", lambda self, seen: odds)
+        return demoire(picture, weights=own, details=True)
+
+    doubt, sure = demoire_net.DOUBT, demoire_net.SURE
+    assert np.array_equal(judged(doubt).image, picture)
+    whole, half = judged(sure + 1), judged((doubt + sure) / 2)
+    assert any(note.startswith(f"the photograph of a screen (log odds {sure + 1:.1f})") for note in whole.notes)
+    assert whole.layers["refinement"][..., 0] == pytest.approx(np.full(picture.shape[:2], 0.05 * 255), abs=0.1)
+    assert half.layers["refinement"][..., 0] == pytest.approx(np.full(picture.shape[:2], 0.025 * 255), abs=0.1)
+
+
+def test_waves_alone_are_no_screen_whatever_the_judge_says(observed, given, monkeypatch):
+    monkeypatch.setattr(demoire_net, "estimate", estimate)
+    monkeypatch.setattr(Refiner, "evidence", lambda self, seen: 9.0)
+    result = demoire(observed, weights=given(net_that(correction=0.02)), details=True)
+    assert np.array_equal(result.image, demoire(observed, method="classical"))
+    assert not result.layers["tone"].any()
+    monkeypatch.setattr(demoire_net, "screen_of", lambda seen: Screen(1.0, 0.7, 0.0))
+    assert "refined by the net" in demoire(observed, weights=given(net_that(correction=0.02)), details=True).notes
+
+
+@pytest.mark.parametrize("kind", ["gray", "gray in three channels", "tiny", "masked"])
+def test_some_pictures_need_no_judge(kind, given, monkeypatch):
+    monkeypatch.setattr(demoire_net, "estimate", estimate)
+    monkeypatch.setattr(Refiner, "evidence", lambda self, seen: pytest.fail("asked"))
+    gray = data.camera()[:200, :200]
+    picture = {"gray": gray, "gray in three channels": np.stack([gray] * 3, -1)}.get(kind, data.chelsea()[:200, :200])
+    picture = picture[:60] if kind == "tiny" else picture
+    mask = np.ones(picture.shape[:2], bool) if kind == "masked" else None
+    assert demoire(picture, mask=mask, weights=given(net_that())).shape == picture.shape
+
+
+def test_a_judge_that_gives_no_number_is_not_heeded(given, monkeypatch):
+    monkeypatch.setattr(demoire_net, "estimate", estimate)
+    monkeypatch.setattr(Refiner, "evidence", lambda self, seen: float("nan"))
+    result = demoire(data.chelsea(), weights=given(net_that(correction=0.02)), details=True)
+    assert np.array_equal(result.image, data.chelsea())
+    assert demoire_net.NO_NUMBERS in result.notes
+    assert np.isfinite(result.confidence).all()
+
+
 def test_tones_never_turn_around():
     curve = torch.zeros(1, 3, 10)
     curve[0, :, 1:4] = -0.9  # would turn light to dark
@@ -123,7 +172,7 @@ def test_tones_never_turn_around():
 
 
 def test_inside_a_mask_the_classical_method_works_alone(observed, given, monkeypatch):
-    monkeypatch.setattr(moire_task, "estimate", estimate)
+    monkeypatch.setattr(demoire_net, "estimate", estimate)
     mask = np.zeros(observed.shape[:2], bool)
     mask[100:200, 100:220] = True
     result = demoire(observed, mask=mask, weights=given(net_that(correction=0.02)), details=True)
@@ -131,7 +180,7 @@ def test_inside_a_mask_the_classical_method_works_alone(observed, given, monkeyp
     assert not result.layers["refinement"].any()
 
 
-def test_where_nothing_is_found_no_net_is_asked(monkeypatch, given):
+def test_where_nothing_is_found_nothing_is_corrected(monkeypatch, given):
     own = given(net_that(correction=0.02))
     monkeypatch.setattr(Refiner, "correction_of", lambda *a: pytest.fail("asked"))
     picture = data.chelsea()

@@ -132,5 +132,6 @@ def test_gradients_reach_every_parameter():
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     found = net(*(planes(2, 3, 16, 16, seed=seed) for seed in range(3)), torch.ones(2))
-    (found.tone.square().mean() + found.correction.square().mean()).backward()
+    odds = net.judge(planes(2, 1, 3, 128, 128))
+    (found.tone.square().mean() + found.correction.square().mean() + odds.square().mean()).backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in net.parameters())

@@ -74,6 +74,9 @@ def test_batches_follow_seed_step_and_part(tmp_path, pairs):
     assert not torch.equal(a.crops.observed, c.crops.observed)
     assert a.crops.observed.shape == (4, 3, 64, 64)
     assert a.views.shape == (64, 6, 16, 16)
+    assert torch.equal(a.windows, b.windows)
+    assert len(first.batch(1000 * len(first.real) // 64 + 1, 0).views) == 0
+    assert a.windows.shape == (8, 2, 3, 128, 128)
 
 
 def test_other_pictures_under_the_same_names_are_other_data(tmp_path, pairs):
@@ -86,14 +89,14 @@ def test_other_pictures_under_the_same_names_are_other_data(tmp_path, pairs):
         Image.fromarray(np.asarray(Image.open(path)) // 2).save(path)
     second = DemoireGround(given, torch.device("cpu"))
     assert second.fingerprint != first.fingerprint
-    held = [ground.cases["pairs"].middle(0, 64, 16).truth.mean() for ground in (first, second)]
+    held = [ground.scored.middle(0, 64, 16).truth.mean() for ground in (first, second)]
     assert float(held[1]) < 0.6 * float(held[0])
     assert (given.folder / "estimates.npz").exists()
 
 
 def test_crops_larger_than_what_is_kept_are_refused(tmp_path, pairs):
-    with pytest.raises(ground.TrainError, match="--size is 450; expected at most 448"):
-        DemoireGround(options(tmp_path / "x.safetensors", pairs=str(pairs), size=450).shared_by(1), torch.device("cpu"))
+    with pytest.raises(ground.TrainError, match="--size is 648; expected at most 640"):
+        DemoireGround(options(tmp_path / "x.safetensors", pairs=str(pairs), size=648).shared_by(1), torch.device("cpu"))
 
 
 def test_a_new_net_scores_as_the_classical_estimate(tmp_path, pairs):
@@ -105,6 +108,35 @@ def test_a_new_net_scores_as_the_classical_estimate(tmp_path, pairs):
     assert sheet.std() > 10
 
 
+def test_the_judge_learns_from_screens_and_clean_pictures_in_turn(tmp_path, pairs):
+    given = {"pairs": str(pairs), "clean": str(pairs / "gt")}
+    made = DemoireGround(options(tmp_path / "x.safetensors", **given).shared_by(1), torch.device("cpu"))
+    drawn = made._judged(torch.Generator().manual_seed(0))
+    screens = [plane for scenes in (made.real, made.simulated) for plane in scenes.planes("observed")]
+    sound = [*made.sound, *(plane for scenes in (made.real, made.simulated) for plane in scenes.planes("truth"))]
+    assert all(any(one is screen for screen in screens) for one in drawn[::2])
+    assert all(any(one is clean for clean in sound) for one in drawn[1::2])
+    net, batch = made.net().eval(), made.batch(0, 0)
+    with torch.no_grad():
+        net.judge.say.weight.mul_(50)
+        plain = made.step_loss(net, batch)
+        batch.windows = batch.windows.flip(0)
+        assert abs(float(made.step_loss(net, batch) - plain)) > 0.1
+
+
+def test_estimates_with_tones_of_other_pairs_are_made_anew(tmp_path, pairs):
+    """Which tones are lent follows from what is held out."""
+    given = {"pairs": str(pairs), "clean": str(pairs / "gt")}
+    out = tmp_path / "x.safetensors"
+    first, again = (
+        DemoireGround(options(out, validation=v, **given).shared_by(1), torch.device("cpu")) for v in (1, 2)
+    )
+    fresh = DemoireGround(options(tmp_path / "y.safetensors", validation=2, **given).shared_by(1), torch.device("cpu"))
+    assert len(first.scored) == 1
+    for one, other in zip(again.simulated.planes("observed"), fresh.simulated.planes("observed"), strict=True):
+        assert np.array_equal(one, other)
+
+
 @pytest.mark.slow
 def test_sixty_steps_of_training_help(tmp_path, pairs):
     chosen = options(tmp_path / "x.safetensors", pairs=str(pairs), steps=60, lr=4e-3)
@@ -112,3 +144,4 @@ def test_sixty_steps_of_training_help(tmp_path, pairs):
     card = json.loads((tmp_path / "x.json").read_text())
     scores = card["validation PSNR in dB after rounding to float16"]
     assert scores["net pairs"] > scores["before pairs"] + 0.3, scores
+    assert {"held-out screens recognised", "held-out clean pictures taken for screens"} < set(card)

@@ -122,5 +122,8 @@ class TinyGround:
         before, after = (-10 * (x - clean).square().mean().log10() for x in (observed, net(observed)))
         return {"before tiny": float(before), "net tiny": float(after)}
 
+    def remarks(self, net):
+        return {"weight": float(next(net.parameters()).abs().mean())}
+
     def samples(self, net):
         return np.zeros((4, 4, 3), np.uint8)

@@ -30,6 +30,8 @@ class Estimate:
         Whether anything was found.
     strength : float
         How far a net that refines the result is to be followed, from 0 (not at all) to 1.
+    regular : bool
+        Whether patterns were found that repeat over the frame, straight or bent.
     """
 
     image: torch.Tensor
@@ -39,6 +41,7 @@ class Estimate:
     confidence: float | torch.Tensor = 1.0
     damaged: bool = True
     strength: float = 0.0
+    regular: bool = False
 
 
 def layers_without(

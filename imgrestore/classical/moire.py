@@ -12,7 +12,7 @@ from torch import Tensor
 from imgrestore.classical.estimate import Estimate, layers_without
 from imgrestore.classical.moire_bands import bands_of
 from imgrestore.classical.moire_peaks import Peak, find_peaks, notch_filter, notched, peaks_of, periodic_plus_smooth
-from imgrestore.classical.moire_screen import screen_gain, screen_of, tone_change
+from imgrestore.classical.moire_screen import Screen, screen_gain, screen_of, tone_change
 from imgrestore.classical.moire_windows import Windows, excess, to_luma_chroma, to_rgb
 
 __all__ = ["Peak", "estimate", "find_peaks", "notch_filter", "periodic_plus_smooth", "untouched"]
@@ -43,7 +43,7 @@ FEATHER = 6
 untouched = layers_without("scene", zeros=("moire", "tone"))
 
 
-def estimate(picture: Tensor, mask: Tensor | None, good: Tensor) -> Estimate:
+def estimate(picture: Tensor, mask: Tensor | None, good: Tensor, screen: Screen | None = None) -> Estimate:
     """Take one picture apart into scene, pattern and change of tone.
 
     Parameters
@@ -53,6 +53,8 @@ def estimate(picture: Tensor, mask: Tensor | None, good: Tensor) -> Estimate:
         Where the pattern is; by default it is looked for.
     good : Tensor of bool, shape (1, H, W)
         False where a pixel was filled in.
+    screen : Screen, optional
+        What is known of it as the photograph of a screen; by default `screen_of` judges.
 
     Returns
     -------
@@ -74,7 +76,7 @@ def estimate(picture: Tensor, mask: Tensor | None, good: Tensor) -> Estimate:
     bands = bands_of([look.spectra for look in looks], looks[0].windows.taper)
     if bands.strength > 0:
         notes.append(f"bands of colour that go on between {bands.share:.1%} of neighbouring windows")
-    screen = screen_of(picture)
+    screen = screen or screen_of(picture)
     if not notes and screen.strength == 0:
         nothing = ("no moiré found: the picture is left as it is",)
         return Estimate(picture, untouched(picture), None, nothing, _sureness(screen.odds), damaged=False)
@@ -100,7 +102,8 @@ def estimate(picture: Tensor, mask: Tensor | None, good: Tensor) -> Estimate:
     found = _seen(pattern)
     layers = {"scene": scene, "moire": pattern, "tone": tone}
     sure = max(*bent, bands.strength, screen.strength, 1.0 if peaks else 0.0)
-    return Estimate(scene, layers, found, tuple(notes), sure, strength=screen.strength)
+    regular = bool(peaks) or max(bent) > 0
+    return Estimate(scene, layers, found, tuple(notes), sure, strength=screen.strength, regular=regular)
 
 
 def _inside(picture: Tensor, planes: Tensor, mask: Tensor) -> Estimate:

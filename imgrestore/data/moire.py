@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from imgrestore.classical.moire import estimate
-from imgrestore.classical.moire_screen import tone_change
+from imgrestore.classical.moire_screen import screen_of, tone_change
 from imgrestore.data.pairs import Pair
 from imgrestore.data.tones import Tones
 from imgrestore.degrade import moire, screen
@@ -22,17 +22,13 @@ from imgrestore.nets.refiner import Refiner
 
 __all__ = ["MoireBatch", "Scenes", "estimated", "reduced", "simulated", "thumbnails"]
 
-# Side of the part of a picture that is kept, and of the picture reduced to be looked at as a whole.
-KEPT, SMALL = 448, 96
-# Side of what is simulated of a larger picture.
-LARGEST = 640
+# Side of the part of a picture that is kept or simulated, and of the picture reduced to be looked at as a whole.
+KEPT, SMALL = 640, 96
 # Values are kept as bytes: the estimate from -0.25 to 1.25, and the pattern from -0.25 to 0.25.
 RANGE = {"observed": (0.0, 1.0), "scene": (-0.25, 1.25), "pattern": (-0.25, 0.25), "truth": (0.0, 1.0)}
 NAMES = tuple(RANGE)
-SCREENS = 0.75
 # Of whole pictures: the part of them with borrowed tones, and of batches whose colours change places.
 LENT, MIXED = 0.3, 0.3
-KINDS: tuple[moire.Kind, ...] = ("gray", "colour", "bent", "scan_lines", "halftone")
 JPEG = (60, 96)
 
 
@@ -44,8 +40,6 @@ class MoireBatch:
     ----------
     observed, scene, pattern, truth : Tensor of float32, shape (N, 3, S, S)
         The picture, its classical estimate, the moiré that was taken off it, and what it should be.
-    strength : Tensor of float32, shape (N,)
-        By how much tones may change.
     view : Tensor of float32, shape (N, 6, V, V)
         The whole pictures and estimates, reduced.
     """
@@ -54,7 +48,6 @@ class MoireBatch:
     scene: Tensor
     pattern: Tensor
     truth: Tensor
-    strength: Tensor
     view: Tensor
 
     def to(self, device: torch.device) -> MoireBatch:
@@ -68,7 +61,7 @@ class MoireBatch:
 
 
 class Scenes:
-    """Pictures with their classical estimates, kept as bytes; those in which no moiré was found are left out.
+    """Pictures with their classical estimates, kept as bytes.
 
     Parameters
     ----------
@@ -79,13 +72,16 @@ class Scenes:
     """
 
     def __init__(self, items: Sequence[dict[str, NDArray]], least: int = 1) -> None:
-        self.items = [i for i in items if bool(i["damaged"]) and min(i["observed"].shape[:2]) >= least]
-        self.strength = torch.tensor([float(item["strength"]) for item in self.items])
+        self.items = [item for item in items if min(item["observed"].shape[:2]) >= least]
         small = [torch.from_numpy(item["small"]).float() for item in self.items]
         self.small = torch.stack(small) if small else torch.zeros(0, 9, SMALL, SMALL)
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def planes(self, name: str) -> list[NDArray]:
+        """What is kept under a name, of every picture."""
+        return [item[name] for item in self.items]
 
     def middle(self, index: int, side: int, view: int) -> MoireBatch:
         """The middle of one picture, at most `side` pixels across, and its view."""
@@ -132,11 +128,13 @@ class Scenes:
             planes[name] = torch.stack(found[name]).float() / 255 * (high - low) + low
         which = torch.tensor([index for index, _, _ in places])
         views = F.interpolate(self.small[which][:, :6], size=(view, view), mode="area")
-        return MoireBatch(**planes, strength=self.strength[which], view=views)
+        return MoireBatch(**planes, view=views)
 
 
 def estimated(pair: Pair, seed: int) -> dict[str, NDArray]:
-    """The classical estimate of a damaged picture, and a part of both with the truth.
+    """The classical estimate of a photographed screen, and a part of both with the truth.
+
+    That it is one is known here, and need not be found out.
 
     Parameters
     ----------
@@ -148,12 +146,13 @@ def estimated(pair: Pair, seed: int) -> dict[str, NDArray]:
     Returns
     -------
     dict of ndarray
-        "observed", "scene", "pattern", "truth": uint8, at most 448 pixels across, see `RANGE`. "small": float16,
-        shape (9, 96, 96), the whole picture, the estimate and the truth reduced. "strength", "damaged".
+        "observed", "scene", "pattern", "truth": uint8, at most 640 pixels across, see `RANGE`. "small": float16,
+        shape (9, 96, 96), the whole picture, the estimate and the truth reduced.
     """
     observed, truth = (torch.from_numpy(np.array(p)).permute(2, 0, 1).float() / 255 for p in pair)
     with torch.no_grad():
-        found = estimate(observed, None, torch.ones(1, *observed.shape[1:], dtype=torch.bool))
+        screen = replace(screen_of(observed), strength=1.0)
+        found = estimate(observed, None, torch.ones(1, *observed.shape[1:], dtype=torch.bool), screen)
     planes = {"observed": observed, "scene": found.image, "pattern": found.layers["moire"], "truth": truth}
     small = _small(torch.cat([observed, found.image, truth]))
     rng = np.random.default_rng(seed)
@@ -163,12 +162,7 @@ def estimated(pair: Pair, seed: int) -> dict[str, NDArray]:
         low, high = RANGE[name]
         part = plane[:, top : top + KEPT, left : left + KEPT]
         kept[name] = ((part - low) / (high - low) * 255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
-    return {
-        **kept,
-        "small": small.half().numpy(),
-        "strength": np.array(found.strength, np.float32),
-        "damaged": np.array(found.damaged),
-    }
+    return {**kept, "small": small.half().numpy()}
 
 
 def reduced(clean: Iterable[NDArray[np.uint8]]) -> Tensor:
@@ -181,15 +175,15 @@ def _small(planes: Tensor) -> Tensor:
     return F.interpolate(planes[None], size=(SMALL, SMALL), mode="area")[0]
 
 
-def simulated(clean: NDArray[np.uint8], seed: int) -> Pair:
-    """A pair from a clean picture: mostly the photograph of a screen, else one of the simpler patterns.
-
-    Tones are left as they are: how cameras change those of a screen, real pairs tell.
+def simulated(clean: NDArray[np.uint8], seed: int, curve: NDArray | None = None) -> Pair:
+    """A pair from a clean picture: the photograph of a screen that shows it.
 
     Parameters
     ----------
     clean : ndarray of uint8, shape (H, W, 3)
     seed : int
+    curve : ndarray, shape (3, 10), optional
+        The change of tones, as `imgrestore.nets.refiner.Refiner.tone_of` takes it; by default one is drawn.
 
     Returns
     -------
@@ -197,13 +191,15 @@ def simulated(clean: NDArray[np.uint8], seed: int) -> Pair:
         At most 640 pixels across. The observed one has been a JPEG file.
     """
     rng = np.random.default_rng(seed)
-    top, left = (int(rng.integers(max(length - LARGEST, 0) + 1)) for length in clean.shape[:2])
-    clean = np.ascontiguousarray(clean[top : top + LARGEST, left : left + LARGEST])
+    top, left = (int(rng.integers(max(length - KEPT, 0) + 1)) for length in clean.shape[:2])
+    clean = np.ascontiguousarray(clean[top : top + KEPT, left : left + KEPT])
     truth = torch.from_numpy(np.array(clean)).permute(2, 0, 1).float() / 255
-    if rng.random() < SCREENS:
-        observed = screen.apply(truth, replace(screen.sample(truth.shape, rng), tone=moire.Tone()))
+    params = screen.sample(truth.shape, rng)
+    if curve is None:
+        observed = screen.apply(truth, params)
     else:
-        observed = moire.apply(truth, moire.sample(truth.shape, rng, KINDS[int(rng.integers(len(KINDS)))]))
+        observed = screen.apply(truth, replace(params, tone=moire.Tone()))
+        observed = observed + Refiner.tone_of(observed[None], torch.from_numpy(curve)[None])[0]
     stream = io.BytesIO()
     pixels = (observed.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     Image.fromarray(pixels).save(stream, "JPEG", quality=int(rng.integers(*JPEG)), subsampling=int(rng.integers(3)))

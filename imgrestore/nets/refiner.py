@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from imgrestore.nets.blocks import UNet
+from imgrestore.nets.judge import Judge, windows_of
 from imgrestore.nets.tiling import in_tiles
 
 __all__ = ["Refined", "Refiner", "RefinerConfig", "ToneHead"]
@@ -54,6 +55,8 @@ class RefinerConfig:
         Pixels across the reduced picture that the tone head sees.
     code : int
         Numbers that the tone head tells the encoder-decoder about the whole picture.
+    judge : int
+        Channels of the first convolution of what judges whether a picture is damaged at all.
     """
 
     maps: int = 3
@@ -63,9 +66,10 @@ class RefinerConfig:
     tone: int = 24
     view: int = 32
     code: int = 4
+    judge: int = 16
 
     def __post_init__(self) -> None:
-        counts = (self.outputs, self.width, self.tone, len(self.blocks), *self.blocks)
+        counts = (self.outputs, self.width, self.tone, self.judge, len(self.blocks), *self.blocks)
         if min(counts) < 1 or min(self.maps, self.code) < 0:
             raise ValueError(f"{self}: expected numbers of at least 1 (maps and code: 0)")
         if self.view < LEAST_VIEW:
@@ -168,6 +172,7 @@ class Refiner(nn.Module):
         self.config = config or RefinerConfig()
         c = self.config
         self.head = ToneHead(c.tone, c.view, c.code)
+        self.judge = Judge(c.judge)
         # The picture 3, the estimate with its tones changed 3, that change 3.
         self.unet = UNet(9 + c.maps + c.code, c.outputs, c.width, c.blocks)
 
@@ -177,6 +182,10 @@ class Refiner(nn.Module):
         *sides, bottom = self.config.blocks
         levels = sum((2 * count + 3) * 2 ** (i + 1) for i, count in enumerate(sides))
         return levels + (bottom + 1) * self.unet.stride + 4
+
+    def evidence(self, picture: torch.Tensor) -> float:
+        """The logarithm of the odds that a picture (3, H, W) is damaged in the way that the net was trained for."""
+        return float(self.judge(windows_of(picture)[None]))
 
     def view_of(self, picture: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
         """What the tone head sees of pictures and estimates (N, 3, H, W): (N, 6, view, view)."""

@@ -43,10 +43,10 @@ def demoire(
     """Take moiré, scan lines and half-tone screens off a picture.
 
     Waves that repeat over the whole frame are taken out of its spectrum, patterns that bend, and
-    bands and rings of colour, window by window. The photograph of a screen is recognised by its statistics; it is freed
-    of the screen's grid, and its tones and colours are brought nearer to those of the screen; a net then corrects
-    tones, colours and what is left of the pattern, and is held back where it changes more than moiré could have. Where
-    nothing of all that is found, the picture comes back as it was.
+    bands and rings of colour, window by window. A net judges whether a picture is the photograph of a screen; one
+    that is is freed of the grid, and its tones and colours are brought nearer to those of the screen; the net then
+    corrects tones, colours and what is left of the pattern, and is held back where it changes more than moiré could
+    have. Where nothing of all that is found, the picture comes back as it was.
 
     Parameters
     ----------
@@ -54,7 +54,8 @@ def demoire(
         NumPy: (H, W); (H, W, C) with C up to 4, where the 2nd of 2 and the 4th of 4 channels is alpha and is kept as
         it is. Torch: (H, W), (C, H, W), (N, C, H, W). uint8, uint16, or floating point in any range.
     method : {"auto", "classical"}
-        "auto" lets the net refine the classical estimate of a photographed screen.
+        "auto" lets the net tell photographs of screens, and refine their classical estimate; "classical" tells them by
+        their statistics.
     mask : array of bool, shape (H, W) or that of `image`, optional
         True where the moiré is. Only there, and a few pixels around it, the picture is changed, and its tones are kept.
         By default the pattern is looked for.
@@ -110,6 +111,6 @@ def demoire(
         return CLASSICAL.run(image, estimate, mask=mask, details=details, channel_axis=channel_axis)
 
     def refined(picture: Tensor, area: Tensor | None, good: Tensor) -> Estimate:
-        return with_net(picture, estimate(picture, area, good), net)
+        return with_net(picture, area, good, net)
 
     return REFINED.run(image, refined, mask=mask, details=details, channel_axis=channel_axis)

@@ -1,7 +1,8 @@
-"""The learned half of demoiré: refine the classical estimate, then check what was changed against what was there."""
+"""The learned half of demoiré: is it a photographed screen; refine the classical estimate; check what was changed."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from imgrestore.classical.estimate import Estimate
+from imgrestore.classical.moire import estimate
+from imgrestore.classical.moire_screen import screen_of
 from imgrestore.nets.refiner import Refiner
 from imgrestore.nets.weights import WeightsError, load
 from imgrestore.tasks.check import believed, local_rms
@@ -23,6 +26,10 @@ CHANNELS = 3
 ANYWAY, OF_PATTERN, OF_STRUCTURE = 0.02, 1.0, 0.6
 # The gray ramp along which tones must not turn around, and the least that they may rise along it.
 RAMP, LEAST_RISE = 17, 0.2
+# Logarithms of the odds, as the net gives them, from which on a picture is taken for the photograph of a screen, and at
+# which there is no more doubt.
+DOUBT, SURE = 1.0, 2.0
+NO_NUMBERS = "classical only: the net's picture had values that are no numbers"
 # A share of less than this somewhere is worth a note.
 NOTED = 0.5
 
@@ -44,44 +51,65 @@ def own_refiner(weights: Any, method: str, refined: bool) -> nn.Module | None:
 
 
 @torch.no_grad()
-def refine(picture: Tensor, found: Estimate, net: nn.Module | None) -> Estimate:
-    """Correct a classical estimate by the net.
+def refine(picture: Tensor, mask: Tensor | None, good: Tensor, net: nn.Module | None) -> Estimate:
+    """Take a picture apart as the classical method does, but let the net judge and refine photographs of screens.
 
     Parameters
     ----------
     picture : Tensor of float32, shape (C, H, W)
         Only pictures in colour are ever taken for photographs of screens.
-    found : Estimate
-        What the classical method says of it, with the layers "scene", "moire" and "tone". The net is followed as far
-        as the evidence goes that this is the photograph of a screen: waves that repeat exactly are taken off better
-        without it.
+    mask, good : Tensor
+        As `imgrestore.classical.moire.estimate` takes them.
     net : Module, optional
         A `Refiner`; by default the one that ships.
 
     Returns
     -------
     Estimate
-        With one more layer, "refinement": what the net added. Scene, moiré and tone still add up to the picture.
+        With one more layer, "refinement": what the net added. Scene, moiré and tone still add up to the picture. The
+        net is followed as far as the evidence goes that this is the photograph of a screen: waves that repeat exactly
+        are taken off better without it.
     """
-    nothing = {**found.layers, LAYER: torch.zeros_like(picture)}
-    if not found.damaged:
-        return replace(found, layers=nothing)
-    if found.strength == 0:
-        note = "classical only: the net knows photographs of screens"
-        return replace(found, layers=nothing, notes=(*found.notes, note))
+    screen = screen_of(picture)
+    # Gray and tiny pictures are never taken for photographs of screens, and a mask says what there is.
+    if mask is not None or screen.odds == -math.inf:
+        return _left(estimate(picture, mask, good, screen))
     try:
         net = load("demoire") if net is None else net
     except WeightsError as error:
-        return replace(found, layers=nothing, notes=(*found.notes, f"classical only: {error}"))
+        return _unrefined(estimate(picture, mask, good, screen), f"classical only: {error}")
     assert isinstance(net, Refiner)
+    odds = net.evidence(picture)
+    if not math.isfinite(odds):
+        return _unrefined(estimate(picture, mask, good, screen), NO_NUMBERS)
+    strength = min(1.0, max(0.0, (odds - DOUBT) / (SURE - DOUBT)))
+    found = estimate(picture, mask, good, replace(screen, odds=odds, strength=strength))
+    # To the judge waves and half-tones look like moiré; of these the statistics have to be for a screen, too.
+    if found.regular and screen.strength == 0:
+        found = estimate(picture, mask, good, screen)
+    return _refined(picture, found, net) if found.strength > 0 else _left(found)
+
+
+def _left(found: Estimate) -> Estimate:
+    """An estimate that is not that of a photographed screen."""
+    return _unrefined(found, "classical only: the net knows photographs of screens" if found.damaged else None)
+
+
+def _unrefined(found: Estimate, note: str | None) -> Estimate:
+    """An estimate as it is, with nothing in the net's layer."""
+    layers = {**found.layers, LAYER: torch.zeros_like(found.layers["scene"])}
+    return replace(found, layers=layers, notes=(*found.notes, note) if note else found.notes)
+
+
+def _refined(picture: Tensor, found: Estimate, net: Refiner) -> Estimate:
+    """An estimate corrected by the net."""
     seen, scene, moire = (plane[None] for plane in (picture, found.layers["scene"], found.layers["moire"]))
     curve, code = net.head(net.view_of(seen, scene))
     curve = _rising(curve * found.strength)
     tone = net.tone_of(scene, curve)
     correction = net.correction_of(seen, scene, moire, tone, code)
     if not bool((tone.isfinite() & correction.isfinite()).all()):
-        note = "classical only: the net's picture had values that are no numbers"
-        return replace(found, layers=nothing, notes=(*found.notes, note))
+        return _unrefined(found, NO_NUMBERS)
     share = _share(correction, moire, seen)
     correction = correction * share * found.strength
     change = tone[0] + correction[0]

@@ -68,6 +68,7 @@ def export(trainer: Trainer) -> dict[str, Any]:
         "torch": torch.__version__,
         "validation PSNR in dB": _rounded(best.scores),
         "validation PSNR in dB after rounding to float16": _rounded(ground.validate(rounded)),
+        **_rounded(ground.remarks(rounded)),
         "sha256": sha256,
     }
     write_bytes(path.with_suffix(".json"), (json.dumps(card, indent=2) + "\n").encode())

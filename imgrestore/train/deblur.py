@@ -212,6 +212,10 @@ class DeblurGround:
             scores[f"net {name}"] = psnr(torch.cat([_inner(stages[-1]) for _, stages in found]), target)
         return scores
 
+    def remarks(self, net: DeepWiener) -> dict[str, float]:
+        """None."""
+        return {}
+
     @torch.no_grad()
     def samples(self, net: DeepWiener) -> NDArray:
         """Observed, classical, net and truth of the first held-out pictures."""

@@ -76,6 +76,9 @@ class Ground(Protocol):
     def validate(self, net: nn.Module) -> dict[str, float]:
         """PSNR in dB of fixed held-out cases: "before CASE" and "net CASE" of each. Without gradients."""
 
+    def remarks(self, net: nn.Module) -> dict[str, float]:
+        """Other numbers about the net for its card, by what they are; none by which it is chosen. Without gradients."""
+
     def samples(self, net: nn.Module) -> NDArray[Any]:
         """A sheet to look at (uint8, (H, W, 3)): a row of observed, classical, net, truth for some held-out crops."""
 

@@ -25,7 +25,7 @@ __all__ = ["SHA256", "WeightsError", "load", "load_net", "write_net"]
 HERE = Path(__file__).parent
 SHA256 = {
     "deblur": "f49aca9389fa7d5dd7a27d8b9ddb772b3b0712ed145a4950605a6ce73cb300e4",
-    "demoire": "c08e4b123ebf6c47d182ac80ef229c27af9cd71bac77ed9530a542f3009f8ac5",
+    "demoire": "d38779ab75d29927bc6df13599c11874a26c88aefa3c61ab5bb473a4d7a0df5e",
 }
 # A file that is larger is not even read: our nets have some megabytes.
 MOST_BYTES = 2**30
