@@ -30,8 +30,6 @@ class Estimate:
         Whether anything was found.
     strength : float
         How far a net that refines the result is to be followed, from 0 (not at all) to 1.
-    regular : bool
-        Whether patterns were found that repeat over the frame, straight or bent.
     """
 
     image: torch.Tensor
@@ -41,7 +39,6 @@ class Estimate:
     confidence: float | torch.Tensor = 1.0
     damaged: bool = True
     strength: float = 0.0
-    regular: bool = False
 
 
 def layers_without(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -77,6 +77,8 @@ def estimate(picture: Tensor, mask: Tensor | None, good: Tensor, screen: Screen 
     if bands.strength > 0:
         notes.append(f"bands of colour that go on between {bands.share:.1%} of neighbouring windows")
     screen = screen or screen_of(picture)
+    if screen.only_alone and (peaks or max(bent) > 0):
+        screen = replace(screen, strength=0.0)
     if not notes and screen.strength == 0:
         nothing = ("no moiré found: the picture is left as it is",)
         return Estimate(picture, untouched(picture), None, nothing, _sureness(screen.odds), damaged=False)
@@ -102,8 +104,7 @@ def estimate(picture: Tensor, mask: Tensor | None, good: Tensor, screen: Screen 
     found = _seen(pattern)
     layers = {"scene": scene, "moire": pattern, "tone": tone}
     sure = max(*bent, bands.strength, screen.strength, 1.0 if peaks else 0.0)
-    regular = bool(peaks) or max(bent) > 0
-    return Estimate(scene, layers, found, tuple(notes), sure, strength=screen.strength, regular=regular)
+    return Estimate(scene, layers, found, tuple(notes), sure, strength=screen.strength)
 
 
 def _inside(picture: Tensor, planes: Tensor, mask: Tensor) -> Estimate:

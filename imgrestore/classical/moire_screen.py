@@ -47,11 +47,14 @@ class Screen:
         From 0 (leave it) to 1 (surely one).
     softness : float
         How much of its fine detail the screen showed, against the average photograph; higher keeps more.
+    only_alone : bool
+        Whether it counts as none where patterns are found that repeat over the frame, straight or bent.
     """
 
     odds: float
     strength: float
     softness: float
+    only_alone: bool = False
 
 
 def screen_of(picture: Tensor) -> Screen:

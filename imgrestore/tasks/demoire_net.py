@@ -83,10 +83,9 @@ def refine(picture: Tensor, mask: Tensor | None, good: Tensor, net: nn.Module | 
     if not math.isfinite(odds):
         return _unrefined(estimate(picture, mask, good, screen), NO_NUMBERS)
     strength = min(1.0, max(0.0, (odds - DOUBT) / (SURE - DOUBT)))
-    found = estimate(picture, mask, good, replace(screen, odds=odds, strength=strength))
     # To the judge waves and half-tones look like moiré; of these the statistics have to be for a screen, too.
-    if found.regular and screen.strength == 0:
-        found = estimate(picture, mask, good, screen)
+    judged = replace(screen, odds=odds, strength=strength, only_alone=screen.strength == 0)
+    found = estimate(picture, mask, good, judged)
     return _refined(picture, found, net) if found.strength > 0 else _left(found)
 
 
