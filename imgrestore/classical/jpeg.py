@@ -70,7 +70,7 @@ def jpeg_noise(picture: Tensor) -> float:
 
 def _scale(luma: Tensor) -> float:
     """The scale that the steps of blocks show which begin in the corner, or 0."""
-    coefficients = blocks_of(luma)
+    coefficients = blocks_of(luma).flatten(0, 1)
     steps = [_step(coefficients[:, i * BLOCK + j]) for i, j in LOW]
     if sorted(steps)[len(steps) // 2] < 2:
         return 0.0

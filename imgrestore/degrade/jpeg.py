@@ -188,35 +188,34 @@ def steps(quality: Tensor) -> tuple[Tensor, Tensor]:
     return luma, chroma
 
 
-def blocks_of(plane: Tensor) -> Tensor:
-    """The coefficients of a plane's blocks.
+def blocks_of(planes: Tensor) -> Tensor:
+    """The coefficients of the blocks of planes.
 
     Parameters
     ----------
-    plane : Tensor, shape (H, W), float32 or float64
+    planes : Tensor, shape (..., H, W), float32 or float64
         Range [0, 255]. Rows and columns that fill no block are left out.
 
     Returns
     -------
-    Tensor, shape (blocks, 64)
+    Tensor, shape (..., H // 8, W // 8, 64)
         Row by row, from the mean to the highest frequency.
     """
-    height, width = (n // BLOCK * BLOCK for n in plane.shape)
-    blocks = (plane[:height, :width] - 128).reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK)
-    return blocks.transpose(1, 2).reshape(-1, BLOCK**2) @ _cosines(plane).T
+    down, across = (n // BLOCK for n in planes.shape[-2:])
+    blocks = (planes[..., : down * BLOCK, : across * BLOCK] - 128).unflatten(-2, (down, BLOCK))
+    # One product with a matrix of 64 × 64 transforms a block, whose pixels are put side by side first.
+    return blocks.unflatten(-1, (across, BLOCK)).transpose(-3, -2).flatten(-2) @ _cosines(planes).T
 
 
 def _coded(planes: Tensor, step: Tensor) -> Tensor:
     """Planes (N, C, H, W) of 0 to 255 with coefficients rounded to steps (N, C or 1, 8, 8): whole numbers again."""
     count, channels, height, width = planes.shape
     down, across = -(-height // BLOCK), -(-width // BLOCK)
-    planes = F.pad(planes - 128, (0, across * BLOCK - width, 0, down * BLOCK - height), mode="replicate")
-    # One product with a matrix of 64 × 64 transforms a block, whose pixels are put side by side first.
-    blocks = planes.reshape(count, channels, down, BLOCK, across, BLOCK).transpose(3, 4).flatten(-2)
-    step, cosines = step.flatten(-2)[:, :, None, None], _cosines(planes)
-    coefficients = _rounded(blocks @ cosines.T * FINE) / (FINE * step)
+    planes = F.pad(planes, (0, across * BLOCK - width, 0, down * BLOCK - height), mode="replicate")
+    step = step.flatten(-2)[:, :, None, None]
+    coefficients = _rounded(blocks_of(planes) * FINE) / (FINE * step)
     coefficients = step * _straight(coefficients, (coefficients.abs() + 0.5).floor() * coefficients.sign())
-    blocks = (coefficients @ cosines).unflatten(-1, (BLOCK, BLOCK)).transpose(3, 4)
+    blocks = (coefficients @ _cosines(planes)).unflatten(-1, (BLOCK, BLOCK)).transpose(3, 4)
     planes = blocks.reshape(count, channels, down * BLOCK, across * BLOCK)[..., :height, :width]
     return _rounded((planes + 128).clamp(0, 255))
 

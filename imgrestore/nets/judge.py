@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from imgrestore import ops
+
 __all__ = ["WINDOW", "Judge", "windows_of"]
 
 # Pixels across a window, and at most so many of them along a side of a picture.
@@ -86,13 +88,6 @@ def _spread(room: int, side: int) -> list[int]:
 
 
 def _levelled(windows: Tensor) -> Tensor:
-    detail = windows - _mean(windows)
-    contrast = _mean(detail.square().mean(1, keepdim=True)).sqrt()
-    return detail / (contrast + QUIET)
-
-
-def _mean(planes: Tensor) -> Tensor:
-    """The mean over the square around each pixel, one direction after the other."""
-    for window, pad in (((1, 2 * NEAR + 1), (0, NEAR)), ((2 * NEAR + 1, 1), (NEAR, 0))):
-        planes = F.avg_pool2d(planes, window, 1, pad, count_include_pad=False)
-    return planes
+    detail = windows - ops.box(windows, NEAR, boundary="shrink")
+    power = ops.box(detail.square().mean(1, keepdim=True), NEAR, boundary="shrink")
+    return detail / (power.clamp_min(0).sqrt() + QUIET)

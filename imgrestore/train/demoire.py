@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from imgrestore import ops
 from imgrestore.data.estimates import content_of, kept_estimates
 from imgrestore.data.moire import KEPT, MoireBatch, Scenes, estimated, reduced, simulated, thumbnails
 from imgrestore.data.pack import read_pack, spread
@@ -235,11 +236,7 @@ def _result(net: Refiner, case: MoireBatch) -> Tensor:
 
 def _detail(planes: Tensor, reach: int) -> Tensor:
     """Planes less their mean over the window around each pixel."""
-    means, side = planes, 2 * reach + 1
-    # One direction after the other, which is several times as fast.
-    for window, pad in (((1, side), (0, reach)), ((side, 1), (reach, 0))):
-        means = F.avg_pool2d(means, window, 1, pad, count_include_pad=False)
-    return planes - means
+    return planes - ops.box(planes, reach, boundary="shrink")
 
 
 def _tones(pairs: list[Any]) -> Tones | None:
