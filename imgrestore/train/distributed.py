@@ -103,6 +103,10 @@ def join(device: torch.device) -> World:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return World()
+    # Its functions take the group that stands when they are defined for their default. Imported later, by torch's
+    # compiler, they would keep this group and its threads beyond `leave`; these crash if the interpreter ends first.
+    import torch.distributed.nn.functional  # noqa: F401
+
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=PATIENCE)
     return World(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
