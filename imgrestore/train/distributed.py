@@ -103,7 +103,7 @@ def join(device: torch.device) -> World:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return World()
-    # Its functions take the group that stands when they are defined for their default. Imported later, by torch's
+    # The functions in it take the group that stands when they are defined for their default. Imported later, by torch's
     # compiler, they would keep this group and its threads beyond `leave`; these crash if the interpreter ends first.
     import torch.distributed.nn.functional  # noqa: F401
 
