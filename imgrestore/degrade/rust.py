@@ -8,15 +8,35 @@ runs of rust water, splashes and patches of rust.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 
+from imgrestore.degrade.noise import step
+from imgrestore.degrade.rust_crusts import coloured, piece
+from imgrestore.degrade.rust_marks import MARKS, Look, mark
 from imgrestore.degrade.rust_shapes import Field, draw, octaves
 
-Kind = Literal["ring", "foxing", "run", "splash", "patch"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+Kind = Literal[
+    "ring",
+    "foxing",
+    "run",
+    "splash",
+    "patch",
+    "sheet",
+    "scabs",
+    "drips",
+    "tide",
+    "cup",
+    "freckles",
+    "splatter",
+    "smear",
+    "grease",
+    "finger",
+]
+# What `sample` draws; the others are those of `imgrestore.degrade.rust_varied`.
+KINDS: tuple[Kind, ...] = ("ring", "foxing", "run", "splash", "patch")
 
 Triple = tuple[float, float, float]
 # Optical density of red, green and blue, the largest 1: what the substances take from white light.
@@ -44,20 +64,30 @@ class Stain:
 
     Attributes
     ----------
-    kind : {"ring", "foxing", "run", "splash", "patch"}
-        Its shape.
+    kind : str
+        Its shape: "ring", "foxing", "run", "splash", "patch"; or "sheet" (a large rusted area), "scabs" (many spots),
+        "drips" (from a seam or bolts), "tide" (water marks), "cup", "freckles", "splatter", "smear", "grease",
+        "finger" (fingerprints).
     direction : tuple of 3 floats
         Optical density of red, green and blue where the stain is one unit thick; the largest is 1.
     density : float
         Thickness where it is thickest, in units of `direction`.
     cover : float
-        Part of the scene that the crust of a "patch" hides, 0 to 1; the other kinds have no crust.
+        Part of the scene that the crust hides, 0 to 1. Patches, sheets, scabs, drips, splatter and smears have a crust
+        of their own; the other kinds hide what lies where their dye is thick.
     centre : tuple of 2 floats
         Where it is: (down, across) in parts of height and width.
     size : float
         Its radius in parts of the shorter side.
     seed : int
         Of its noise: the same stain is drawn the same.
+    paint : tuple of 3 floats, optional
+        Mean colour of the crust where it is dried paint, mud or the like; by default it is rust.
+    light : float
+        Brightness of the crust, as of the scene about it.
+    ragged, pits, halo : float
+        0 to 1: how frayed the rim is, how rough the crust, how strong the dye around it. The first five kinds have no
+        such settings.
     """
 
     kind: Kind
@@ -67,6 +97,11 @@ class Stain:
     centre: tuple[float, float] = (0.5, 0.5)
     size: float = 0.2
     seed: int = 0
+    paint: Triple | None = None
+    light: float = 1.0
+    ragged: float = 0.5
+    pits: float = 0.4
+    halo: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -200,13 +235,28 @@ def rust_layers(shape: tuple[int, ...], params: RustParams, texture: torch.Tenso
     density = np.zeros((3, height, width), np.float32)
     through = np.ones((height, width), np.float32)
     body = np.zeros((3, height, width), np.float32)
+    if texture is not None and (texture.ndim != 3 or texture.shape[0] != 3 or 0 in texture.shape):
+        raise ValueError(f"texture has shape {tuple(texture.shape)}; expected (3, h, w)")
     for stain in params.stains:
         rng = np.random.default_rng(stain.seed)
-        thickness, crust = draw(stain.kind, (height, width), stain.centre, stain.size, rng)
+        varied = stain.kind in MARKS
+        if varied:
+            look = Look(stain.centre, stain.size, stain.ragged, stain.halo)
+            thickness, crust = mark(stain.kind, (height, width), look, rng)
+        else:
+            thickness, crust = draw(stain.kind, (height, width), stain.centre, stain.size, rng)
         density += np.asarray(stain.direction, np.float32)[:, None, None] * (stain.density * thickness)
-        hidden = stain.cover * crust
+        if stain.cover and not crust.any():
+            crust = step(thickness, 0.25, 0.6)
+        hidden = np.float32(stain.cover) * crust
         if hidden.any():
-            colour = _crust((height, width), rng) if texture is None else _cut(texture, (height, width), rng)
+            if varied or stain.paint is not None:
+                photograph = texture if stain.paint is None else None
+                colour = _varied(stain, crust, photograph, rng)
+            else:
+                colour = _crust((height, width), rng) if texture is None else _cut(texture, (height, width), rng)
+            if stain.light != 1:
+                colour = (colour * np.float32(stain.light)).clip(0, 1)
             body += hidden * (colour - body)
             through *= 1 - hidden
     return StainLayers(*(torch.from_numpy(part) for part in (density, (1 - through)[None], body)))
@@ -237,6 +287,12 @@ def _substance(kind: Kind, rng: np.random.Generator) -> Triple:
     return red, green, blue
 
 
+def _varied(stain: Stain, crust: Field, texture: torch.Tensor | None, rng: np.random.Generator) -> Field:
+    if texture is None:
+        return coloured(crust, rng, stain.paint, stain.pits)
+    return piece(texture, crust, rng, stain.pits)
+
+
 def _crust(shape: tuple[int, int], rng: np.random.Generator) -> Field:
     """Colours of a crust (3, H, W): scale and fresh rust in patches, grainy."""
     place = octaves(shape, rng, coarse=14.0, count=6, gain=0.72) * (len(CRUSTS) - 1)
@@ -249,8 +305,6 @@ def _crust(shape: tuple[int, int], rng: np.random.Generator) -> Field:
 
 def _cut(texture: torch.Tensor, shape: tuple[int, int], rng: np.random.Generator) -> Field:
     """A piece of a photograph (3, H, W), mirrored on where it ends."""
-    if texture.ndim != 3 or texture.shape[0] != 3 or 0 in texture.shape:
-        raise ValueError(f"texture has shape {tuple(texture.shape)}; expected (3, h, w)")
     picture = texture.detach().cpu().numpy().astype(np.float32)
     rows, columns = (
         _mirrored(size, length, int(rng.integers(2 * size)))
