@@ -85,29 +85,28 @@ def piece(texture: torch.Tensor, crust: Field, rng: np.random.Generator, pits: f
     # Only what is needed is scaled.
     corner = [int(rng.integers(max(1, n - side + 1))) for n in texture.shape[1:]]
     part = texture[:, corner[0] : corner[0] + side, corner[1] : corner[1] + side]
-    picture: Field = np.ascontiguousarray(part.detach().cpu().numpy().astype(np.float32).transpose(1, 2, 0))
+    planes = [np.ascontiguousarray(plane.numpy().astype(np.float32)) for plane in part.detach().cpu()]
     if scale < 1:
-        small = tuple(max(1, round(n * scale)) for n in picture.shape[1::-1])
-        picture, scale = cv2.resize(picture, small, interpolation=cv2.INTER_AREA), 1.0
+        small = (max(1, round(planes[0].shape[1] * scale)), max(1, round(planes[0].shape[0] * scale)))
+        planes = [cv2.resize(plane, small, interpolation=cv2.INTER_AREA).reshape(small[::-1]) for plane in planes]
+        scale = 1.0
     angle = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else rng.choice(4) * np.pi / 2
     flip = -1.0 if rng.random() < 0.5 else 1.0
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * np.array([[flip], [1.0]])
     # From a pixel of the result to one of the photograph.
-    middle = np.array([picture.shape[1] / 2, picture.shape[0] / 2])
+    middle = np.array([planes[0].shape[1] / 2, planes[0].shape[0] / 2])
     matrix = turn / scale
     shift = middle - matrix @ np.array([width / 2, height / 2])
-    drawn = cv2.warpAffine(
-        picture,
-        np.concatenate([matrix, shift[:, None]], 1),
-        (width, height),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REFLECT_101,
-    ).reshape(height, width, 3)
+    affine = np.concatenate([matrix, shift[:, None]], 1)
+    drawn = np.empty((3, height, width), np.float32)
+    for found, plane in zip(drawn, planes, strict=True):
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        cv2.warpAffine(plane, affine, (width, height), found, how, cv2.BORDER_REFLECT_101)
     bright = np.exp(rng.normal(0, 0.2) + rng.normal(0, 0.04, 3)).astype(np.float32)
     relief = _relief(crust, None, rng, 0.5 * pits)
-    colour = (drawn * bright * relief[..., None]).clip(0, 1).transpose(2, 0, 1)
+    colour = (drawn * bright[:, None, None] * relief).clip(0, 1)
     # Photographs of rust show paint as well.
-    paint = step((drawn[..., 2] - drawn[..., 0]) / (drawn.max(-1) + 0.05), 0.0, 0.12)
+    paint = step((drawn[2] - drawn[0]) / (drawn.max(0) + 0.05), 0.0, 0.12)
     if float((paint * crust).mean()) > 0.02 * float(crust.mean()):
         colour = colour + paint * (coloured(crust, rng, None, pits) - colour)
     return colour
