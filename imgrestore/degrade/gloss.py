@@ -30,24 +30,24 @@ Transfer = Literal["srgb", "linear"]
 
 # How often each kind is drawn, and how many there are of it at the most.
 CHANCES: dict[Kind, float] = {
-    "lobe": 0.24,
-    "sheen": 0.10,
-    "streak": 0.12,
-    "window": 0.10,
-    "lamps": 0.06,
-    "sparkle": 0.10,
+    "lobe": 0.30,
+    "sheen": 0.11,
+    "streak": 0.09,
+    "window": 0.07,
+    "lamps": 0.04,
+    "sparkle": 0.08,
     "relief": 0.12,
-    "shape": 0.16,
+    "shape": 0.19,
 }
 MANY: dict[Kind, int] = {
     "lobe": 5,
-    "sheen": 3,
+    "sheen": 2,
     "streak": 5,
-    "window": 3,
+    "window": 2,
     "lamps": 2,
-    "sparkle": 3,
-    "relief": 2,
-    "shape": 2,
+    "sparkle": 2,
+    "relief": 1,
+    "shape": 1,
 }
 # By how much the coded picture has to change, about, before a highlight is seen.
 SEEN = 0.02
@@ -135,7 +135,7 @@ def sample(
     Returns
     -------
     GlossParams
-        Of one to four kinds, with one to six glints of each.
+        Of one to four kinds, with one to five glints of each.
     """
     view = None if clean is None else look(clean, transfer == "linear")
     level = 1.0 if view is None else view.level
@@ -339,9 +339,9 @@ def _glint(kind: Kind, rng: np.random.Generator, brightness: float, level: float
     length, thin, peaks = {
         "lobe": ((0.01, 0.09), (0.3, 1.0), (0.1, 4.0)),
         "sheen": ((0.10, 0.45), (0.3, 1.0), (0.02, 0.20)),
-        "streak": ((0.04, 0.30), (0.01, 0.08), (0.15, 4.0)),
-        "window": ((0.02, 0.13), (0.4, 1.0), (0.1, 3.0)),
-        "lamps": ((0.04, 0.22), (0.2, 0.8), (0.1, 4.0)),
+        "streak": ((0.04, 0.30), (0.01, 0.08), (0.1, 3.0)),
+        "window": ((0.02, 0.13), (0.4, 1.0), (0.05, 2.0)),
+        "lamps": ((0.04, 0.18), (0.2, 0.8), (0.05, 2.0)),
         "sparkle": ((0.05, 0.40), (0.3, 1.0), (0.3, 4.0)),
         "relief": ((0.10, 0.50), (0.3, 1.0), (0.1, 1.5)),
         "shape": ((0.10, 0.60), (0.4, 1.0), (0.1, 1.5)),
@@ -355,8 +355,9 @@ def _glint(kind: Kind, rng: np.random.Generator, brightness: float, level: float
         width=size * between(*thin),
         angle=float(rng.uniform(0, np.pi)),
         peak=float(np.clip(between(*peaks) * np.exp(brightness) * scale, 0.01 * scale, 8.0)),
-        soft=float(rng.uniform(0, 1)),
-        bend=float(rng.normal(0, 0.35)) if rng.random() < 0.6 else 0.0,
+        # Bodies are rarely mirrors: windows in them are blurred.
+        soft=float(rng.uniform(0.2 if kind in ("window", "lamps") else 0.0, 1)),
+        bend=float(rng.normal(0, 0.15 if kind == "streak" else 0.35)) if rng.random() < 0.6 else 0.0,
         warp=float(rng.uniform(0.0, 0.8)),
         count=int(between(12, 240)) if kind == "sparkle" else int(rng.integers(0, 6)),
         keep=float(rng.uniform(0.7, 1.0)) if rng.random() < (0.95 if kind in ("window", "lamps") else 0.8) else 0.0,
