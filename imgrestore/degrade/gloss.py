@@ -309,12 +309,16 @@ def _seen(body: Tensor, light: Tensor, params: GlossParams) -> Tensor:
 
 
 def _truth(clean: Tensor, body: Tensor, light: Tensor, params: GlossParams) -> GlossLayers:
-    body, values = body.detach(), clean.detach()
+    body = body.detach()
     total = body + light
-    # The slope of the code, so that nothing has to be coded once more.
-    slope = POWER * body / (values + OFFSET).clamp(min=KNEE) if params.transfer == "srgb" else torch.ones_like(body)
-    slope = slope.clamp(min=1 / SLOPE)
-    mask = (total.clamp(max=1) - body - SEEN * slope).amax(-3, keepdim=True) > 0
+    gain = total.clamp(max=1).sub_(body)
+    # The slope of the code tells what is seen, so that nothing has to be coded once more.
+    if params.transfer == "srgb":
+        slope = body / (clean.detach() + OFFSET).clamp_(min=KNEE)
+        gain -= slope.mul_(POWER * SEEN).clamp_(min=SEEN / SLOPE)
+    else:
+        gain -= SEEN
+    mask = gain.amax(-3, keepdim=True) > 0
     clipped = ((total >= 1) & (body < 1)).any(-3, keepdim=True)
     return GlossLayers(light, mask, clipped)
 
