@@ -102,3 +102,51 @@ def test_gradients_reach_the_scene(seed):
     assert torch.isfinite(clean.grad).all()
     assert float(clean.grad.min()) >= 0
     assert float(clean.grad.max()) > 0
+
+
+def test_what_is_drawn_by_default_has_not_changed():
+    """Published scores stand on these draws."""
+    params = shadow.sample(SHAPE, np.random.default_rng(3), "cast")
+    assert (params.uneven, params.scatter, params.shot) == (0, 0, 0)
+    gain = shadow.shadow_gain(SHAPE, params)
+    assert float(gain.mean()) == pytest.approx(0.839, abs=1e-4)
+
+
+def test_several_shadows_are_as_deep_as_the_deepest():
+    left, right = wall(0.3, depth=(0.5,) * 3, penumbra=(0, 0)), wall(0.6, depth=(0.2,) * 3, penumbra=(0, 0))
+    observed = decode(shadow.apply(torch.full(SHAPE, 0.8), (left, right)))
+    light = float(decode(torch.tensor(0.8)))
+    for column, share in ((10, 1.0), (36, 0.5), (70, 0.2)):
+        assert float(observed[0, 30, column]) == pytest.approx(share * light, rel=1e-3)
+
+
+def test_several_are_drawn_alike():
+    counts = set()
+    for seed in range(20):
+        several = shadow.sample_several(SHAPE, np.random.default_rng(seed))
+        assert several[0].depth == shadow.sample_several(SHAPE, np.random.default_rng(seed))[0].depth
+        assert len({one.depth for one in several}) == 1
+        assert all(one.sigma == 0 and one.bits is None for one in several[1:])
+        counts.add(len(several))
+    assert counts == {1, 2, 3}
+
+
+def test_uneven_shadows_vary_by_what_was_asked():
+    even, uneven = (shadow.shadow_gain(SHAPE, wall(-0.5, uneven=part)) for part in (0.0, 0.3))
+    assert float(even.std()) < 0.1
+    assert 0.1 < float((uneven / even).log().std()) < 0.5
+
+
+def test_light_scattered_below_the_surface_reddens_the_edge():
+    gain = shadow.shadow_gain(SHAPE, wall(scatter=0.05, depth=(0.3,) * 3, penumbra=(0, 0)))[:, 30]
+    red, green, blue = gain[:, 42]
+    assert float(red) > float(green) > float(blue)
+    assert torch.allclose(gain[:, 75], torch.tensor(0.3), atol=1e-3)
+
+
+def test_photons_are_noisier_where_it_is_bright():
+    clean = torch.full(SHAPE, 0.7)
+    light = decode(shadow.apply(clean, wall(shot=1e-4, depth=(0.1,) * 3, penumbra=(0, 0))))[0]
+    lit, dark = light[:, :38], light[:, 42:]
+    assert float(lit.var()) == pytest.approx(1e-4 * float(lit.mean()), rel=0.15)
+    assert float(dark.var()) == pytest.approx(1e-4 * float(dark.mean()), rel=0.15)

@@ -4,12 +4,15 @@
     gain = 1 - coverage * (1 - depth)
 
 Light multiplies in linear light, so display-coded values are decoded (sRGB) first and coded again afterwards. In the
-shadow the sky still shines, and is bluer than the sun: `depth` is a colour.
+shadow the sky still shines, and is bluer than the sun: `depth` is a colour. How much of the sun a surface has to lose
+depends on where it faces, so the depth is uneven on bodies; and in skin, wax or leaves light spreads below the surface,
+red light the farthest, so that shadows have red edges there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,7 +22,7 @@ from scipy.ndimage import gaussian_filter
 
 from imgrestore.light import decode, encode
 
-__all__ = ["ShadowParams", "apply", "sample", "shadow_coverage", "shadow_gain", "shadow_mask"]
+__all__ = ["ShadowParams", "apply", "sample", "sample_several", "shadow_coverage", "shadow_gain", "shadow_mask"]
 
 Outline = NDArray[np.float32]
 Kind = Literal["cast", "soft", "document"]
@@ -28,6 +31,8 @@ KINDS: dict[Kind, float] = {"cast": 0.6, "soft": 0.15, "document": 0.25}
 # How many times finer than a pixel outlines are drawn along each axis, so that a sharp edge is not a staircase.
 FINE = 3
 LEVELS = 4
+# How far light of the three colours spreads below a surface, red light being 1.
+SPREAD = (1.0, 0.5, 0.2)
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,13 @@ class ShadowParams:
         Bits of the file that the picture went through, or None.
     seed : int
         Seed of the noise.
+    uneven : float
+        Standard deviation of the logarithm of the depth over the shadow, which changes slowly.
+    scatter : float
+        Standard deviation, in parts of the shorter side, by which red light spreads below the surface; green light
+        spreads half as far and blue light a fifth.
+    shot : float
+        Variance of the photon noise in linear light, for each unit of it.
     """
 
     outlines: tuple[Outline, ...]
@@ -65,6 +77,9 @@ class ShadowParams:
     sigma: float = 0.0
     bits: int | None = None
     seed: int = 0
+    uneven: float = 0.0
+    scatter: float = 0.0
+    shot: float = 0.0
 
 
 def sample(shape: tuple[int, ...], rng: np.random.Generator, kind: Kind | None = None) -> ShadowParams:
@@ -118,14 +133,56 @@ def sample(shape: tuple[int, ...], rng: np.random.Generator, kind: Kind | None =
     )
 
 
-def apply(clean: torch.Tensor, params: ShadowParams) -> torch.Tensor:
+def sample_several(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[ShadowParams, ...]:
+    """Draw one to three shadows of any kind, as varied as a net has to know them.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape (..., H, W) of the clean picture.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    tuple of ShadowParams
+        The first one has the noise and the file of the picture. Of cast ones some are on bodies: uneven, and with edges
+        that light has spread over. Those of one picture have the same light left in them.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from imgrestore.degrade import shadow
+    >>> several = shadow.sample_several((3, 64, 64), np.random.default_rng(0))
+    >>> shadow.apply(torch.full((3, 64, 64), 0.8), several).shape
+    torch.Size([3, 64, 64])
+    """
+    first = sample(shape, rng)
+    count = 1 if rng.random() < 0.6 else int(rng.integers(2, 4))
+    on_body = float(rng.random() < 0.5)
+    # Low sun beside a dark ground leaves less light than `sample` knows.
+    deeper = float(np.exp(rng.uniform(-0.8, 0))) if rng.random() < 0.5 else 1.0
+    red, green, blue = (max(0.04, deeper * part) for part in first.depth)
+    first = replace(
+        first,
+        depth=(red, green, blue),
+        uneven=float(rng.uniform(0, 0.3)) if rng.random() < 0.6 else 0.0,
+        scatter=on_body * float(np.exp(rng.uniform(np.log(0.003), np.log(0.02)))),
+        shot=float(rng.uniform(0, 0.0008)) if rng.random() < 0.5 else 0.0,
+    )
+    others = [sample(shape, rng, "cast") for _ in range(count - 1)]
+    same = {name: getattr(first, name) for name in ("depth", "uneven", "scatter")}
+    return (first, *(replace(one, **same, sigma=0.0, bits=None, falloff=0.0) for one in others))
+
+
+def apply(clean: torch.Tensor, params: ShadowParams | Sequence[ShadowParams]) -> torch.Tensor:
     """Shade a clean picture, add noise, and store it.
 
     Parameters
     ----------
     clean : Tensor, shape (..., C, H, W), floating point, C = 1 or 3
         The scene, display-coded, range [0, 1].
-    params : ShadowParams
+    params : ShadowParams, or a sequence of them
+        Of several the first has the noise and the file. Where they overlap, the deepest counts.
 
     Returns
     -------
@@ -133,7 +190,15 @@ def apply(clean: torch.Tensor, params: ShadowParams) -> torch.Tensor:
         The observed picture, a pure function of both; differentiable with respect to `clean` (rounding passes gradients
         straight through).
     """
-    shaded = encode(decode(clean) * shadow_gain(clean.shape, params).to(clean))
+    several = (params,) if isinstance(params, ShadowParams) else tuple(params)
+    params = several[0]
+    gains = [shadow_gain(clean.shape, one) for one in several]
+    light = decode(clean) * torch.stack(gains).amin(0).to(clean)
+    if params.shot:
+        generator = torch.Generator().manual_seed(params.seed + 1)
+        noise = torch.randn(light.shape, generator=generator, dtype=torch.float32).to(light)
+        light = light + (params.shot * light.detach().clamp_min(0)).sqrt() * noise
+    shaded = encode(light)
     if params.sigma:
         generator = torch.Generator().manual_seed(params.seed)
         noise = torch.randn(shaded.shape, generator=generator, dtype=torch.float32).to(shaded)
@@ -192,9 +257,29 @@ def shadow_gain(shape: tuple[int, ...], params: ShadowParams) -> torch.Tensor:
     if len(shape) < 3 or shape[-3] == 1:
         depth = depth.mean(0, keepdim=True)
     place = torch.from_numpy(_along(shape[-2], shape[-1], params.angle).astype(np.float32))
-    umbra = (depth * (1 + params.slope * (place - 0.5))).clamp(0.01, 1.0)
-    gain = 1 - shadow_coverage(shape, params) * (1 - umbra)
+    umbra = depth * (1 + params.slope * (place - 0.5))
+    if params.uneven:
+        umbra = umbra * _slow_change(shape[-2], shape[-1], params)
+    umbra = umbra.clamp(0.01, 1.0)
+    gain = 1 - _scattered(shadow_coverage(shape, params), len(depth), params.scatter) * (1 - umbra)
     return (gain * (1 - params.falloff * place)).clamp(0.005, 1.0)
+
+
+def _slow_change(height: int, width: int, params: ShadowParams) -> torch.Tensor:
+    """A factor (H, W) about 1 that changes over a third of the picture."""
+    generator = torch.Generator().manual_seed(params.seed + 2)
+    knots = torch.randn(1, 1, 5, 5, generator=generator)
+    field = torch.nn.functional.interpolate(knots, (height, width), mode="bicubic", align_corners=True)[0, 0]
+    return (params.uneven * field).exp()
+
+
+def _scattered(coverage: torch.Tensor, channels: int, scatter: float) -> torch.Tensor:
+    """Coverage (1, H, W) as each of three channels sees it through a body in which light spreads."""
+    if not scatter or channels != 3:
+        return coverage
+    short, plane = min(coverage.shape[1:]), coverage[0].numpy()
+    spread = [gaussian_filter(plane, part * scatter * short, mode="nearest") for part in SPREAD]
+    return torch.from_numpy(np.stack(spread).astype(np.float32))
 
 
 def shadow_mask(shape: tuple[int, ...], params: ShadowParams) -> torch.Tensor:
