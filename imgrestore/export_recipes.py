@@ -11,11 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
+from imgrestore import export_separator
 from imgrestore.degrade import blur
 from imgrestore.export_wiener import RealWiener
 from imgrestore.nets.blocks import UNet
 from imgrestore.nets.deep_wiener import DeepWiener
 from imgrestore.nets.refiner import Refiner
+from imgrestore.nets.registry import NETS
+from imgrestore.nets.separator import Separator
 
 __all__ = ["LEAST_SIDE", "MOST_SIDE", "Recipe", "free_axes", "recipe_of"]
 
@@ -60,7 +63,7 @@ def recipe_of(net: nn.Module) -> Recipe:
     Parameters
     ----------
     net : Module
-        A `DeepWiener` or a `Refiner`; it is left as it is.
+        One of those in `imgrestore.nets.registry`; it is left as it is.
 
     Returns
     -------
@@ -79,7 +82,9 @@ def recipe_of(net: nn.Module) -> Recipe:
         return _deep_wiener(own)
     if isinstance(own, Refiner):
         return _refiner(own)
-    raise TypeError(f"net is a {type(net).__name__}; expected a DeepWiener or a Refiner")
+    if isinstance(own, Separator):
+        return _separator(own)
+    raise TypeError(f"net is a {type(net).__name__}; expected one of {', '.join(NETS)}")
 
 
 def free_axes(stride: int) -> tuple[Any, Any, Any]:
@@ -158,6 +163,23 @@ def _refiner(net: Refiner) -> Recipe:
         "correction": f"float32 (N, {net.config.outputs}, H, W): what is to be added after that",
     }
     return Recipe(_Tuple(net), reference, inputs, outputs, stride, example, shapes)
+
+
+def _separator(net: Separator) -> Recipe:
+    stride = net.unet.stride
+
+    def example(batch: int, height: int, width: int, seed: int) -> tuple[Tensor, ...]:
+        return export_separator.example_of(net, batch, height, width, seed)
+
+    def reference(*inputs: Tensor) -> tuple[Tensor, ...]:
+        found = net(*inputs)
+        return found.scene, found.layer, found.odds
+
+    def shapes(rows: Any, columns: Any, batch: Any) -> tuple[dict[int, Any], ...]:
+        return export_separator.axes_of(_axes(rows, columns, batch, stride), batch)
+
+    inputs, outputs = export_separator.inputs_of(net, stride), export_separator.outputs_of(net)
+    return Recipe(export_separator.SeparatorTuple(net), reference, inputs, outputs, stride, example, shapes)
 
 
 class _Tuple(nn.Module):

@@ -21,6 +21,7 @@ from imgrestore.export_wiener import Dft, RealWiener
 from imgrestore.metrics import psnr
 from imgrestore.nets.deep_wiener import DeepWiener, DeepWienerConfig, frequency_squared
 from imgrestore.nets.refiner import Refiner, RefinerConfig
+from imgrestore.nets.separator import LAYERS, Separator, SeparatorConfig
 from imgrestore.nets.weights import SHA256, load_net, write_net
 
 onnx = pytest.importorskip("onnx")
@@ -151,6 +152,25 @@ def test_a_refiner(tmp_path):
     for found, wanted in ((tone, expected.tone), (correction, expected.correction)):
         assert wanted.abs().max() > 0.01
         assert np.abs(found - wanted.detach().numpy()).max() < 1e-4
+
+
+@pytest.mark.parametrize("form", sorted(LAYERS))
+def test_a_separator(form, tmp_path):
+    """Three results, one of them the damage, and a mask that may be missing."""
+    net = awake(Separator, SeparatorConfig(form=form, width=8, blocks=(1, 1), glance=8, view=16))
+    weights, path = tmp_path / "separator.safetensors", tmp_path / "separator.onnx"
+    task = {"factor": "deshadow", "added": "dereflect", "covered": "derust"}[form]
+    write_net(weights, net, task)
+    done = export.to_onnx(task, path, weights=weights)
+    assert (done.net, done.task) == ("Separator", task)
+    assert list(done.outputs) == ["scene", "damage", "odds"]
+    net = load_net(weights).requires_grad_(True)
+    inputs = recipe_of(net).example(2, 36, 20, 5)
+    expected = net(*inputs)
+    # Scenes below a dense stain are bright, and their rounding grows with them.
+    for found, wanted in zip(run(path, inputs), (expected.scene, expected.layer, expected.odds), strict=True):
+        assert wanted.abs().max() > 0.01
+        assert np.allclose(found, wanted.detach().numpy(), atol=1e-4, rtol=1e-4)
 
 
 def test_the_view_is_what_its_description_says():

@@ -79,7 +79,8 @@ class GatedBlock(nn.Module):
 
     The simple gate and the block's order follow NAFNet (Chen et al., "Simple baselines for image restoration",
     2022); the channel attention is left out, so that a pixel depends on its neighbourhood alone and pictures can be
-    cut into tiles. The residual scale starts at zero: a new block is the identity.
+    cut into tiles. Where the residual scale starts at zero a new block is
+    the identity.
 
     Parameters
     ----------
@@ -89,16 +90,18 @@ class GatedBlock(nn.Module):
         The depthwise convolution sees ``2 * expansion * channels``.
     norm : bool
         Whether the block starts with a `ChannelNorm`.
+    start : float
+        What the residual scale is at first: with more than 0 a new net learns sooner what short trainings can.
     """
 
-    def __init__(self, channels: int, expansion: int = 1, norm: bool = True) -> None:
+    def __init__(self, channels: int, expansion: int = 1, norm: bool = True, start: float = 0.0) -> None:
         super().__init__()
         inner = expansion * channels
         self.norm = ChannelNorm(channels) if norm else nn.Identity()
         self.expand = nn.Conv2d(channels, 2 * inner, 1)
         self.depthwise = DepthwiseConv(2 * inner)
         self.project = nn.Conv2d(inner, channels, 1)
-        self.scale = nn.Parameter(torch.zeros(channels, 1, 1))
+        self.scale = nn.Parameter(torch.full((channels, 1, 1), start))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map planes (N, C, H, W) to planes of the same shape and dtype."""
@@ -142,6 +145,8 @@ class UNet(nn.Module):
         Blocks of each level, one side; the last number is the bottom's.
     memory : int
         Channels of an earlier net's features at half resolution that are added to the stem's, 0 for none.
+    start : float
+        As in `GatedBlock`.
 
     Attributes
     ----------
@@ -156,8 +161,14 @@ class UNet(nn.Module):
     The head starts at zero: a new net returns zeros.
     """
 
-    def __init__(self, inputs: int, outputs: int, width: int, blocks: Sequence[int], memory: int = 0) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, width: int, blocks: Sequence[int], memory: int = 0, start: float = 0.0
+    ) -> None:
         super().__init__()
+
+        def stack(channels: int, count: int) -> nn.Sequential:
+            return nn.Sequential(*(GatedBlock(channels, start=start) for _ in range(count)))
+
         self.stride = 2 ** len(blocks)
         self.narrow = True
         self.stem = nn.Conv2d(inputs, width, 2, stride=2)
@@ -166,12 +177,12 @@ class UNet(nn.Module):
         self.decoders, self.ups = nn.ModuleList(), nn.ModuleList()
         channels = width
         for count in blocks[:-1]:
-            self.encoders.append(nn.Sequential(*(GatedBlock(channels) for _ in range(count))))
+            self.encoders.append(stack(channels, count))
             self.downs.append(nn.Conv2d(channels, 2 * channels, 2, stride=2))
             self.ups.insert(0, nn.Conv2d(2 * channels, 4 * channels, 1, bias=False))
-            self.decoders.insert(0, nn.Sequential(*(GatedBlock(channels) for _ in range(count))))
+            self.decoders.insert(0, stack(channels, count))
             channels *= 2
-        self.bottom = nn.Sequential(*(GatedBlock(channels) for _ in range(blocks[-1])))
+        self.bottom = stack(channels, blocks[-1])
         self.head = nn.Conv2d(width, 4 * outputs, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]

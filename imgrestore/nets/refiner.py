@@ -21,12 +21,14 @@ from imgrestore.nets.blocks import UNet
 from imgrestore.nets.judge import Judge, windows_of
 from imgrestore.nets.tiling import in_tiles
 
-__all__ = ["Refined", "Refiner", "RefinerConfig", "ToneHead"]
+__all__ = ["Glance", "Refined", "Refiner", "RefinerConfig", "ToneHead", "view_of"]
 
 # Side of the tiles that larger pictures are cut into: the surroundings of 1024 pixels are a third of the work.
 TILE = 1024
 # Below, the last convolution of the tone head would see a single pixel, which has no deviation.
 LEAST_VIEW = 9
+# Numbers that a look at the whole picture ends in.
+THOUGHT = 48
 # 1, r, g, b, rr, gg, bb, rg, rb, gb
 TERMS = 10
 # Shares of a channel's sorted values that the tone head is told.
@@ -102,7 +104,37 @@ class Refined:
     correction: torch.Tensor
 
 
-class ToneHead(nn.Module):
+class Glance(nn.Module):
+    """A look at the whole picture, reduced, that ends in a few numbers.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the first convolution.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for i, (inputs, outputs) in enumerate(((6, width), (width, 2 * width), (2 * width, 2 * width))):
+            layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GELU()]
+            if i < 2:
+                layers += [nn.Conv2d(outputs, outputs, 3, padding=1), nn.GELU()]
+        self.look = nn.Sequential(*layers)
+        told = 8 * width + 2 * (3 + 3 + 3 * len(LEVELS) + sum(map(len, BRIGHTER)))
+        self.think = nn.Sequential(nn.Linear(told, 96), nn.GELU(), nn.Dropout(0.2), nn.Linear(96, THOUGHT), nn.GELU())
+
+    def thought(self, view: torch.Tensor) -> torch.Tensor:
+        """What pictures and their estimates (N, 6, view, view) come down to: (N, 48)."""
+        f = self.look(view - 0.5)
+        told = [f.mean((2, 3)), f.std((2, 3)), f.amax((2, 3)), f.amin((2, 3))]
+        for part in view.split(3, dim=1):
+            told += _statistics(part)
+        thought: torch.Tensor = self.think(torch.cat(told, dim=1))
+        return thought
+
+
+class ToneHead(Glance):
     """What the whole picture says of its tones.
 
     Parameters
@@ -116,18 +148,10 @@ class ToneHead(nn.Module):
     """
 
     def __init__(self, width: int, view: int, code: int) -> None:
-        super().__init__()
+        super().__init__(width)
         self.view = view
-        layers: list[nn.Module] = []
-        for i, (inputs, outputs) in enumerate(((6, width), (width, 2 * width), (2 * width, 2 * width))):
-            layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.GELU()]
-            if i < 2:
-                layers += [nn.Conv2d(outputs, outputs, 3, padding=1), nn.GELU()]
-        self.look = nn.Sequential(*layers)
-        told = 8 * width + 2 * (3 + 3 + 3 * len(LEVELS) + sum(map(len, BRIGHTER)))
-        self.think = nn.Sequential(nn.Linear(told, 96), nn.GELU(), nn.Dropout(0.2), nn.Linear(96, 48), nn.GELU())
-        self.curve = nn.Linear(48, 3 * TERMS)
-        self.code = nn.Linear(48, code)
+        self.curve = nn.Linear(THOUGHT, 3 * TERMS)
+        self.code = nn.Linear(THOUGHT, code)
         nn.init.zeros_(self.curve.weight)
         nn.init.zeros_(self.curve.bias)
 
@@ -145,11 +169,7 @@ class ToneHead(nn.Module):
             Factors of the terms of the three channels.
         code : Tensor, shape (N, code)
         """
-        f = self.look(view - 0.5)
-        told = [f.mean((2, 3)), f.std((2, 3)), f.amax((2, 3)), f.amin((2, 3))]
-        for part in view.split(3, dim=1):
-            told += _statistics(part)
-        thought = self.think(torch.cat(told, dim=1))
+        thought = self.thought(view)
         # What the encoder-decoder wants to be told must not bend what is learned of tones.
         return self.curve(thought).unflatten(1, (3, TERMS)), self.code(thought.detach())
 
@@ -189,8 +209,7 @@ class Refiner(nn.Module):
 
     def view_of(self, picture: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
         """What the tone head sees of pictures and estimates (N, 3, H, W): (N, 6, view, view)."""
-        side = self.config.view
-        return F.interpolate(torch.cat([picture, estimate], dim=1), size=(side, side), mode="area")
+        return view_of(picture, estimate, self.config.view)
 
     def forward(
         self,
@@ -254,6 +273,11 @@ class Refiner(nn.Module):
         red, green, blue = estimate.clamp(0, 1).unbind(1)
         terms = (torch.ones_like(red), red, green, blue, red * red, green * green, blue * blue, red * green, red * blue)
         return torch.einsum("nok,nkhw->nohw", curve, torch.stack([*terms, green * blue], dim=1))
+
+
+def view_of(picture: torch.Tensor, estimate: torch.Tensor, side: int) -> torch.Tensor:
+    """Whole pictures and estimates (N, 3, H, W), reduced for a `Glance`: (N, 6, side, side)."""
+    return F.interpolate(torch.cat([picture, estimate], dim=1), size=(side, side), mode="area")
 
 
 def _statistics(view: torch.Tensor) -> list[torch.Tensor]:

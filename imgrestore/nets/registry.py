@@ -17,6 +17,7 @@ __all__ = ["NETS", "classes", "hollow", "name_of"]
 NETS = {
     "DeepWiener": ("imgrestore.nets.deep_wiener", "DeepWienerConfig"),
     "Refiner": ("imgrestore.nets.refiner", "RefinerConfig"),
+    "Separator": ("imgrestore.nets.separator", "SeparatorConfig"),
 }
 # Calls of torch that a net may make for each tensor that it holds, while it is built; ours make five.
 CALLS_FOR_EACH = 50
