@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import cv2
@@ -60,7 +61,8 @@ def estimate_shadow(
             return _document(light, paper, mask, told=told)
     if kind == "soft":
         return _soft(light, mask)
-    return _cast(light, mask)
+    # A net knows shadows that have an edge.
+    return replace(_cast(light, mask), strength=1.0)
 
 
 def shadow_mask(image: Any) -> NDArray[np.bool_]:

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from .options import DamageMask, Details, Inputs, MethodName, MethodOption, Out, Overwrite, Recursive, Verbose
+from .options import (
+    DamageMask,
+    Details,
+    Inputs,
+    MethodName,
+    MethodOption,
+    Out,
+    Overwrite,
+    OwnWeights,
+    Recursive,
+    Verbose,
+)
 from .run import Work, read_mask, read_pixels, run
 
 
@@ -25,6 +36,7 @@ def command(
         ),
     ] = None,
     mask: DamageMask = None,
+    weights: OwnWeights = None,
     details: Details = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
@@ -39,7 +51,9 @@ def command(
 
     def prepare() -> Work:
         from imgrestore.tasks.dereflect import dereflect
+        from imgrestore.tasks.separation import own_separator
 
+        own_separator("dereflect", weights, method.value, refined=True)  # told now rather than of every picture
         return Work(
             dereflect,
             {
@@ -47,6 +61,7 @@ def command(
                 "mask": read_mask(mask),
                 "flash": read_pixels(flash),
                 "polarized": read_pixels(polarized),
+                "weights": weights,
             },
         )
 

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from .options import DamageMask, Details, Inputs, MethodName, MethodOption, Out, Overwrite, Recursive, Verbose
+from .options import (
+    DamageMask,
+    Details,
+    Inputs,
+    MethodName,
+    MethodOption,
+    Out,
+    Overwrite,
+    OwnWeights,
+    Recursive,
+    Verbose,
+)
 from .run import Work, read_mask, run
 
 
@@ -26,6 +37,7 @@ def command(
     method: MethodOption = MethodName.auto,
     kind: Annotated[KindName, typer.Option(help="Which kind of shadow; found by default.")] = KindName.auto,
     mask: DamageMask = None,
+    weights: OwnWeights = None,
     details: Details = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
@@ -40,7 +52,10 @@ def command(
 
     def prepare() -> Work:
         from imgrestore.tasks.deshadow import deshadow
+        from imgrestore.tasks.separation import own_separator
 
-        return Work(deshadow, {"method": method.value, "mask": read_mask(mask), "kind": kind.value})
+        own_separator("deshadow", weights, method.value, refined=True)  # told now rather than of every picture
+        settings = {"method": method.value, "mask": read_mask(mask), "kind": kind.value, "weights": weights}
+        return Work(deshadow, settings)
 
     run("deshadow", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal, get_args
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 from imgrestore.classical.estimate import Estimate
 from imgrestore.classical.reflection import estimate_reflection, flash_estimate, polarized_estimate, untouched
 from imgrestore.pixels import ChannelAxis, to_planes
+from imgrestore.tasks.separation import own_separator
+from imgrestore.tasks.separation import refine as with_net
 from imgrestore.tasks.task import Estimator, Task, check_choice
 
 __all__ = ["TASK", "Method", "dereflect"]
@@ -27,13 +30,16 @@ def dereflect(
     flash: Any = None,
     polarized: Any = None,
     details: bool = False,
+    refine: bool = True,
+    weights: str | os.PathLike[str] | None = None,
     channel_axis: ChannelAxis = "auto",
 ) -> Any:
     """Take the reflection in a pane of glass off a photograph.
 
-    From one picture, a reflection is told from the scene where it is doubled by the two faces of the pane, or lies over
-    the picture as a bright veil; a picture in which neither is found comes back as it was. A second picture, with a
-    flash or at another angle of a polariser, tells much more.
+    From one picture, a reflection is told from the scene where it is doubled by the two faces of the pane, where it
+    lies over the picture as a bright veil, and where a net sees two scenes in one; a picture in which nothing of this
+    is found comes back as it was. A second picture, with a flash or at another angle of a polariser, tells much more,
+    and no net is asked then.
 
     Parameters
     ----------
@@ -42,7 +48,7 @@ def dereflect(
         it is. Torch: (H, W), (C, H, W) or (N, C, H, W). uint8, uint16, or floating point in any range. Each picture of
         a batch is judged alone.
     method : {"auto", "classical"}
-        "classical": what the documentation describes. "auto": the best there is, now the same.
+        "classical": the doubled reflection, or the veil. "auto": a net refines that in pictures in colour.
     mask : array of bool, shape (H, W) or that of `image`, optional
         True where there is a reflection. Nothing else is changed then, but for a narrow soft rim.
     flash : array, shape and dtype of `image`, optional
@@ -52,6 +58,11 @@ def dereflect(
         The same view through a polariser at another angle. For one picture at a time.
     details : bool
         Return a `Restoration` instead of the picture.
+    refine : bool
+        False: "auto" is the classical estimate, too.
+    weights : str or path-like, optional
+        A file of weights that ``imgrestore train dereflect`` wrote, for the net to use; by default those that ship with
+        this version.
     channel_axis : int, None or "auto"
         As in scikit-image: the axis of the channels, or None where there are none and leading axes are a batch.
 
@@ -59,15 +70,18 @@ def dereflect(
     -------
     array or Restoration
         Type, shape, dtype and range of `image`. Its `Restoration` has the layers "transmission" and "reflection", whose
-        sum is the input; `mask` (True where a reflection was found), `notes`, and `confidence`.
+        sum is the input; `mask` (True where a reflection was found), `notes`, and `confidence`, where the net took part
+        a map in float32 of the shape of `image` without its channels.
 
     Raises
     ------
     TypeError
-        Where `image`, `flash` or `polarized` is no array, or has a dtype other than those above.
+        Where `image`, `flash` or `polarized` is no array, or has a dtype other than those above, or `weights` is no
+        path.
     ValueError
         Where the picture is empty or has no finite pixel, its layout cannot be told, a second picture is of another
-        shape or dtype or both are given, or an option is none of those above.
+        shape or dtype or both are given, an option is none of those above, or `weights` is no sound file of a net for
+        reflections, or is given where no net is asked for.
 
     See Also
     --------
@@ -91,11 +105,19 @@ def dereflect(
     check_choice(method, get_args(Method), "method")
     if flash is not None and polarized is not None:
         raise ValueError("flash and polarized are both given; expected one second picture")
+    net = own_separator("dereflect", weights, method, refine)
+    if net is not None and (flash is not None or polarized is not None):
+        raise ValueError("weights and a second picture are both given; expected one of them, as no net takes part then")
     estimator: Estimator = estimate_reflection
     if flash is not None:
         estimator = _with_second(image, flash, "flash", flash_estimate, channel_axis)
     elif polarized is not None:
         estimator = _with_second(image, polarized, "polarized", polarized_estimate, channel_axis)
+    elif method == "auto" and refine:
+
+        def estimator(picture: Tensor, area: Tensor | None, good: Tensor) -> Estimate:
+            return with_net("dereflect", picture, area, estimate_reflection(picture, area, good), net)
+
     return TASK.run(image, estimator, mask=mask, details=details, channel_axis=channel_axis)
 
 

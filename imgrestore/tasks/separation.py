@@ -1,0 +1,252 @@
+"""The learned half of the tasks that take a picture apart: correct the classical layer where the net sees damage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from imgrestore import ops
+from imgrestore.classical.estimate import Estimate
+from imgrestore.nets.refiner import view_of
+from imgrestore.nets.separator import Form, Separator, added_layer, covered_layer, factor_layer
+from imgrestore.nets.weights import WeightsError, load
+from imgrestore.tasks.own_weights import own_net
+
+__all__ = ["MARKS", "Marks", "classical_only", "marks_of", "own_separator", "refine"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a task's net corrects.
+
+    Attributes
+    ----------
+    scene, layer : str
+        Names of the two layers.
+    form : {"factor", "added", "covered"}
+        How it meets the scene.
+    certain, sure : float
+        How much of a picture's most damaged part the net has to take for damaged before it is followed at all, and
+        from where on it is followed altogether: probabilities.
+    viewed : int
+        Shorter side of what the net sees: what belongs together has to fit into its view.
+    """
+
+    scene: str
+    layer: str
+    form: Form
+    certain: float
+    sure: float
+    viewed: int
+
+
+MARKS = {
+    "deshadow": Kind("scene", "gain", "factor", 0.6, 0.85, 160),
+    "dereflect": Kind("transmission", "reflection", "added", 0.5, 0.8, 160),
+    "despecular": Kind("diffuse", "specular", "added", 0.5, 0.8, 256),
+    "derust": Kind("scene", "density", "covered", 0.5, 0.8, 256),
+}
+# Pictures with a shorter side are none of the net's; how many times as long as its shorter side the longer one may be
+# in what it sees.
+LEAST_SIDE, LONGEST = 32, 4
+# Less than this of a crust is none.
+SEEN = 1e-3
+# The least factor that is told, and the darkest pixel that has a shadow's factor of its own.
+LEAST, BLACK = 0.03, 1e-6
+# The most damaged part of a picture, and the radius in parts of its longer side over which it is judged.
+PART, AROUND = 0.02, 0.012
+# The guided filter that brings a factor to full size: radius in pixels of the reduced picture, and step of light kept.
+RADIUS, STEP = 3, 0.03
+COLOURS = 3
+NO_NUMBERS = "classical only: the net's picture had values that are no numbers"
+
+
+@dataclass(frozen=True)
+class Marks:
+    """A classical estimate as `imgrestore.nets.separator.Separator` takes it.
+
+    Attributes
+    ----------
+    estimate : Tensor, shape (3, H, W)
+        The scene.
+    layer : Tensor, shape (L, H, W)
+        The damage.
+    found : Tensor of float32, shape (1, H, W)
+        1 where damage was found.
+    """
+
+    estimate: Tensor
+    layer: Tensor
+    found: Tensor
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a net says of a picture, at full size: layer (L, H, W), odds (1, H, W), filling (3, H, W)."""
+
+    layer: Tensor
+    odds: Tensor
+    filling: Tensor
+
+
+def marks_of(task: str, one: Estimate) -> Marks:
+    """A classical estimate in colour, as the task's net takes it.
+
+    Parameters
+    ----------
+    task : str
+        One of `MARKS`.
+    one : Estimate
+        Of shape (3, H, W).
+
+    Returns
+    -------
+    Marks
+    """
+    kind = MARKS[task]
+    layer = one.layers[kind.layer]
+    if kind.form == "factor":
+        layer = layer.clamp(LEAST, 1).log()
+    elif kind.form == "covered":
+        hidden = one.layers["opaque"].abs().amax(0, keepdim=True) > SEEN
+        layer = torch.cat([layer.expand(COLOURS, -1, -1), hidden.float()])
+    found = torch.zeros(1, *one.image.shape[1:]) if one.mask is None else one.mask.float()
+    return Marks(one.image, layer, found)
+
+
+def own_separator(task: str, weights: Any, method: str, refined: bool) -> nn.Module | None:
+    """The net of a user's own weights, as `imgrestore.tasks.own_weights.own_net` gives it.
+
+    Raises
+    ------
+    ValueError
+        Also where the net's layer meets the scene in another way.
+    """
+    net = own_net(task, Separator, weights, method, refined)
+    if isinstance(net, Separator) and net.config.form != MARKS[task].form:
+        raise WeightsError(f"{weights}: a net of the form {net.config.form}; expected {MARKS[task].form}")
+    return net
+
+
+@torch.no_grad()
+def refine(task: str, picture: Tensor, mask: Tensor | None, found: Estimate, net: nn.Module | None) -> Estimate:
+    """Let the task's net correct what a classical method made of a picture.
+
+    Parameters
+    ----------
+    task : str
+        One of `MARKS`.
+    picture : Tensor of float32, shape (C, H, W)
+    mask : Tensor of bool, shape (1, H, W), optional
+        The user's: nothing is changed elsewhere, but for a rim of a pixel.
+    found : Estimate
+        The classical one.
+    net : Module, optional
+        A `Separator`; by default the one that ships.
+
+    Returns
+    -------
+    Estimate
+        With the same layers, which still make the picture. It is the classical one, with a note, where the net cannot
+        take part, and without where it sees no damage.
+    """
+    if len(picture) != COLOURS or min(picture.shape[1:]) < LEAST_SIDE:
+        return classical_only(found, "the net knows pictures in colour, and none that are tiny")
+    try:
+        net = load(task) if net is None else net
+    except WeightsError as error:
+        return classical_only(found, str(error))
+    assert isinstance(net, Separator)
+    kind = MARKS[task]
+    before = marks_of(task, found)
+    told = _asked(net, picture, mask, before, kind.viewed)
+    if not all(bool(one.isfinite().all()) for one in (told.layer, told.odds, told.filling)):
+        return replace(found, notes=(*found.notes, NO_NUMBERS))
+    likely = torch.sigmoid(told.odds)
+    if mask is not None:
+        return _corrected(kind, picture, told, replace(found, mask=mask), likely)
+    share = (_presence(likely) - kind.certain) / (kind.sure - kind.certain)
+    if share <= 0:
+        return found
+    held = replace(told, layer=before.layer + min(1.0, share) * (told.layer - before.layer))
+    return replace(_corrected(kind, picture, held, found, likely), mask=likely > 0.5)
+
+
+def classical_only(found: Estimate, why: str) -> Estimate:
+    """A classical estimate that no net has seen, with the reason where it says that there is damage."""
+    return replace(found, notes=(*found.notes, f"classical only: {why}")) if found.damaged else found
+
+
+def _asked(net: Separator, picture: Tensor, mask: Tensor | None, marks: Marks, viewed: int) -> _Told:
+    """What the net says of a picture that is reduced to so many pixels across."""
+    size = tuple(picture.shape[1:])
+    scale = min(1.0, viewed / min(size), LONGEST * viewed / max(size))
+    small = [max(LEAST_SIDE // 2, round(scale * length)) for length in size]
+
+    def reduced(planes: Tensor) -> Tensor:
+        return planes[None] if scale == 1 else F.interpolate(planes[None], small, mode="area")
+
+    seen, estimate, layer, found = (reduced(one) for one in (picture, marks.estimate, marks.layer, marks.found))
+    given = None
+    if mask is not None:
+        soft = _softened(reduced(mask.float()))
+        given = torch.cat([soft, torch.ones_like(soft)], dim=1)
+    view = view_of(picture[None], marks.estimate[None], net.config.view)
+    result = net(seen, estimate, layer, found, given, view)
+    filling = result.scene if result.filling is None else result.filling
+    if scale == 1:
+        return _Told(result.layer[0], result.odds[0], filling[0])
+    change, odds, filling = (
+        F.interpolate(one, size, mode="bilinear", align_corners=False)[0]
+        for one in (result.layer - layer, result.odds, filling)
+    )
+    # What the reduced picture blurs follows the edges of the full one.
+    guide, radius = picture.mean(0), max(1, round(RADIUS / scale))
+    change = torch.stack([ops.guided(plane, guide, radius, STEP**2) for plane in change])
+    if mask is not None:
+        change = change * _softened(mask.float()[None])[0]
+    return _Told(marks.layer + change, odds, filling)
+
+
+def _softened(mask: Tensor) -> Tensor:
+    """A mask (N, 1, H, W) with a rim of a pixel."""
+    return F.avg_pool2d(mask, 3, 1, 1, count_include_pad=False)
+
+
+def _presence(likely: Tensor) -> float:
+    """How likely the most damaged part of a picture is damaged: the mean over it, smoothed."""
+    radius = max(1, round(AROUND * max(likely.shape[1:])))
+    smooth = ops.box(likely, radius, boundary="shrink").flatten()
+    count = max(1, round(PART * len(smooth)))
+    return float(smooth.topk(count).values.mean())
+
+
+def _corrected(kind: Kind, picture: Tensor, told: _Told, found: Estimate, likely: Tensor) -> Estimate:
+    """An estimate with another layer."""
+    layers = dict(found.layers)
+    if kind.form == "factor":
+        scene, damage = _lifted(picture, told.layer)
+    elif kind.form == "added":
+        scene, damage = added_layer(picture, told.layer)
+    else:
+        scene, damage = (one[0] for one in covered_layer(picture[None], told.layer[None], told.filling[None]))
+        damage = damage[:COLOURS]
+        layers["opaque"] = picture - scene * torch.exp(-damage)
+    layers |= {kind.scene: scene, kind.layer: damage}
+    confidence = torch.maximum(likely, 1 - likely)
+    notes = (*found.notes, "refined by the net")
+    return replace(found, image=scene, layers=layers, notes=notes, confidence=confidence, damaged=True)
+
+
+def _lifted(picture: Tensor, layer: Tensor) -> tuple[Tensor, Tensor]:
+    """The scene below a factor, which is lifted to white at the most, and the factor."""
+    _, layer = factor_layer(picture, layer)
+    gain = torch.maximum(layer.exp(), picture.clamp(0, 1)).clamp(max=1)
+    gain = torch.where(picture.abs() > BLACK, gain, 1.0)
+    return picture / gain, gain
+
+

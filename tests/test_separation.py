@@ -1,0 +1,180 @@
+"""What the tasks that take pictures apart do with a net: its layer is exact, held to masks, and never in the way."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from set_shadow import photograph
+
+from imgrestore import dereflect, deshadow
+from imgrestore.classical.estimate import Estimate
+from imgrestore.nets import weights
+from imgrestore.nets.separator import Separator, SeparatorConfig
+from imgrestore.tasks import separation
+
+TASKS = {"deshadow": (deshadow, "factor", "gain", -0.4), "dereflect": (dereflect, "added", "reflection", 0.05)}
+EACH = pytest.mark.parametrize("name", sorted(TASKS))
+
+
+def net_of(form, change=0.0, odds=0.0):
+    """A net that changes the layer by a number, and holds damage as likely as another says, everywhere."""
+    config = SeparatorConfig(form=form, width=4, blocks=(1, 1), glance=4, view=16, code=2)
+    net = Separator(config).eval().requires_grad_(False)
+    bias = net.unet.head.bias.unflatten(0, (-1, 4))
+    bias.fill_(change)
+    bias[-1] = odds
+    return net
+
+
+def undamaged(name, planes):
+    """The estimate of a picture in which nothing was found."""
+    kind = separation.MARKS[name]
+    nothing = torch.ones_like(planes) if kind.form == "factor" else torch.zeros_like(planes)
+    return Estimate(planes, {kind.scene: planes, kind.layer: nothing})
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Write a net for a task; where it is."""
+
+    def write(name, change=0.0, odds=9.0, form=None):
+        path = tmp_path / f"{name} {change} {odds}.safetensors"
+        weights.write_net(path, net_of(form or TASKS[name][1], change, odds), name)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return photograph("chelsea")
+
+
+@EACH
+def test_the_corrected_layer_still_makes_the_picture(name, own, picture):
+    task, _, layer, change = TASKS[name]
+    result = task(picture, weights=own(name, change), details=True)
+    plain = task(picture, method="classical", details=True)
+    assert set(result.layers) == set(plain.layers)
+    assert np.abs(result.recompose() - picture).max() < 1e-5
+    assert np.abs(result.layers[layer] - plain.layers[layer]).max() > 0.03
+    assert "refined by the net" in result.notes
+    assert result.confidence.shape == picture.shape[:2]
+    assert result.mask.all()
+
+
+@EACH
+def test_where_the_net_sees_nothing_the_classical_estimate_stays(name, own, picture):
+    task, _, _, change = TASKS[name]
+    plain = task(picture, method="classical")
+    assert np.array_equal(task(picture, weights=own(name, change, odds=-9.0)), plain)
+    assert np.array_equal(task(picture, refine=False), plain)
+
+
+@EACH
+def test_doubt_changes_less(name, own, picture):
+    task, _, layer, change = TASKS[name]
+    kind = separation.MARKS[name]
+    middle = (kind.certain + kind.sure) / 2
+    half = float(np.log(middle / (1 - middle)))
+    sure, unsure = (task(picture, weights=own(name, change, odds), details=True) for odds in (9.0, half))
+    plain = task(picture, method="classical", details=True).layers[layer]
+    largest = [np.abs(one.layers[layer] - plain).max() for one in (sure, unsure)]
+    assert 0 < largest[1] < 0.8 * largest[0]
+
+
+@EACH
+def test_a_mask_is_obeyed(name, own, picture):
+    task, _, _, change = TASKS[name]
+    mask = np.zeros(picture.shape[:2], bool)
+    mask[40:120, 60:160] = True
+    # A picture that is not reduced, and one that is.
+    for image, area in ((picture, mask), (picture.repeat(3, 0).repeat(3, 1), mask.repeat(3, 0).repeat(3, 1))):
+        result = task(image, weights=own(name, change, odds=-9.0), mask=area, details=True)
+        plain = task(image, method="classical", mask=area, details=True)
+        near = cv2.dilate(area.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        changed = np.abs(result.image - plain.image).max(axis=2)
+        assert changed[area].mean() > 0.01
+        assert changed[~near].max() < 1e-6
+        assert np.array_equal(result.mask, area)
+        assert np.abs(result.recompose() - image).max() < 1e-5
+
+
+@EACH
+def test_large_pictures_are_looked_at_reduced(name, picture):
+    _, form, layer, change = TASKS[name]
+    sizes = []
+    net = net_of(form, change, odds=9.0)
+    net.register_forward_pre_hook(lambda net, given: sizes.append(tuple(given[0].shape[-2:])))
+    planes = torch.from_numpy(picture).movedim(-1, 0)
+    for large in (planes, planes.repeat(1, 4, 4), planes.repeat(1, 1, 9)):
+        found = separation.refine(name, large, None, undamaged(name, large), net)
+        assert found.layers[layer].shape == large.shape
+        assert float((found.layers[layer] - undamaged(name, large).layers[layer]).abs().mean()) > 0.03
+    viewed = separation.MARKS[name].viewed
+    assert [min(size) <= viewed for size in sizes] == [True, True, True]
+    assert min(sizes[1]) == viewed
+    assert max(sizes[2]) <= separation.LONGEST * viewed
+
+
+@EACH
+def test_gray_and_tiny_pictures_are_none_of_the_nets(name, own, picture):
+    task, _, _, change = TASKS[name]
+    path = own(name, change)
+    for small in (picture.mean(axis=2), picture[:24, :24]):
+        assert np.array_equal(task(small, weights=path), task(small, method="classical"))
+
+
+@EACH
+def test_numbers_that_are_none_are_not_believed(name, picture):
+    net = net_of(TASKS[name][1], odds=9.0)
+    net.unet.head.bias[0] = torch.nan
+    planes = torch.from_numpy(picture).movedim(-1, 0)
+    found = separation.refine(name, planes, None, undamaged(name, planes), net)
+    assert found.image is planes
+    assert separation.NO_NUMBERS in found.notes
+
+
+@EACH
+def test_missing_weights_leave_the_classical_estimate(name, picture, monkeypatch):
+    task = TASKS[name][0]
+
+    def gone(name):
+        raise weights.WeightsError("the weights are gone")
+
+    monkeypatch.setattr(separation, "load", gone)
+    assert np.array_equal(task(picture), task(picture, method="classical"))
+
+
+@EACH
+def test_weights_of_another_kind_are_refused(name, own, picture):
+    task, form, _, _ = TASKS[name]
+    other = "added" if form == "factor" else "factor"
+    with pytest.raises(ValueError, match=f"a net of the form {other}; expected {form}"):
+        task(picture, weights=own(name, form=other))
+    with pytest.raises(ValueError, match="weights and method='classical' are both given"):
+        task(picture, weights=own(name), method="classical")
+
+
+def test_a_second_picture_needs_no_net(own, picture):
+    with pytest.raises(ValueError, match="weights and a second picture are both given"):
+        dereflect(picture, flash=picture, weights=own("dereflect"))
+
+
+def test_shadows_are_lifted_to_white_at_the_most(own):
+    bright = np.full((64, 64, 3), 0.8, np.float32)
+    bright[:, 32:] = 0.4
+    result = deshadow(bright, weights=own("deshadow", -2.0), details=True)
+    assert result.image.max() == pytest.approx(1.0, abs=1e-6)
+    assert result.layers["gain"].min() > 0.1
+
+
+def test_values_beyond_white_and_bad_pixels_are_kept(own, picture):
+    scene = picture.copy()
+    scene[5, 5] = np.nan
+    scene[20:30, 20:30] *= 3
+    result = deshadow(scene, weights=own("deshadow", -0.4), details=True)
+    assert np.isnan(result.image[5, 5]).all()
+    seen = np.isfinite(scene)
+    assert np.abs((result.recompose() - scene)[seen]).max() < 1e-4
+    assert np.isfinite(result.image[seen]).all()
