@@ -20,6 +20,10 @@ class TaskName(str, Enum):
 
     deblur = "deblur"
     demoire = "demoire"
+    deshadow = "deshadow"
+    dereflect = "dereflect"
+    despecular = "despecular"
+    derust = "derust"
 
 
 class OptimizerName(str, Enum):
@@ -52,7 +56,7 @@ class CompileName(str, Enum):
 
 
 def command(
-    task: Annotated[TaskName, typer.Argument(metavar="TASK", help="Whose net: deblur or demoire.")],
+    task: Annotated[TaskName, typer.Argument(metavar="TASK", help="Whose net.")],
     out: Annotated[
         Path,
         typer.Option("-o", "--out", metavar="FILE", help="The weights, FILE.safetensors; the run's folder is FILE."),
@@ -63,6 +67,14 @@ def command(
     ] = None,
     pairs: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Damaged pictures and what they were: a folder or packed file.")
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="deshadow: pictures and masks of their shadows: a folder or packed file."),
+    ] = None,
+    textures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="derust: photographs of rust, which crusts shall look like; as clean."),
     ] = None,
     minutes: Annotated[float, typer.Option(help="Length of the schedule.")] = 60.0,
     steps: Annotated[int, typer.Option(help="Length of the schedule in steps, instead of minutes.")] = 0,
@@ -137,6 +149,8 @@ def command(
                 "out": str(out),
                 "clean": str(clean or ""),
                 "pairs": str(pairs or ""),
+                "masks": str(masks or ""),
+                "textures": str(textures or ""),
                 "minutes": minutes,
                 "steps": steps,
                 "slice": slice,

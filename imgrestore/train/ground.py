@@ -18,7 +18,7 @@ from imgrestore.train.options import GROUNDS, ONLY, SIZES, Options
 
 __all__ = ["CallError", "Ground", "TrainError", "ground_of", "net_config", "options_for", "reading"]
 
-SOURCES = ("clean", "pairs")
+SOURCES = ("clean", "pairs", "masks", "textures")
 Config = TypeVar("Config")
 
 
@@ -38,7 +38,7 @@ class Ground(Protocol):
     Attributes
     ----------
     needs, takes : tuple of str
-        Which sources ("clean", "pairs") have to be given, and which others may be.
+        Which sources ("clean", "pairs", ...) have to be given, and which others may be.
     defaults : mapping
         Fields of `Options` that this task begins with where the user sets nothing.
     sets : list of str
@@ -192,7 +192,7 @@ def reading(option: str, path: str) -> Iterator[None]:
     Parameters
     ----------
     option : str
-        "clean" or "pairs".
+        "clean", "pairs", "masks" or "textures".
     path : str
         What the user gave.
 

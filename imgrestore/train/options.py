@@ -12,6 +12,10 @@ __all__ = ["GROUNDS", "LOSSES", "ONLY", "OPTIMIZERS", "SIZES", "Options"]
 GROUNDS = {
     "deblur": "imgrestore.train.deblur:DeblurGround",
     "demoire": "imgrestore.train.demoire:DemoireGround",
+    "deshadow": "imgrestore.train.deshadow:DeshadowGround",
+    "dereflect": "imgrestore.train.dereflect:DereflectGround",
+    "despecular": "imgrestore.train.despecular:DespecularGround",
+    "derust": "imgrestore.train.derust:DerustGround",
 }
 LOSSES = ("mse", "mae", "charbonnier", "ssim", "psnr")
 # With the learning rate that each begins with: at these a small deblurring net learned steadily.
@@ -36,7 +40,7 @@ class Options:
         One of `GROUNDS`.
     out : str
         The weights' file; the run's folder lies beside it, under the same name without the suffix.
-    clean, pairs : str
+    clean, pairs, masks, textures : str
         Sources, empty where there is none: folders, or files packed by ``python -m imgrestore.data``.
     minutes, steps : float, int
         The schedule's length; steps, where they are not 0, count instead of minutes.
@@ -77,6 +81,8 @@ class Options:
     out: str
     clean: str = ""
     pairs: str = ""
+    masks: str = ""
+    textures: str = ""
     minutes: float = 60.0
     steps: int = 0
     slice: float = 0.0

@@ -1,0 +1,55 @@
+"""Stains and rust to learn from, drawn on photographs, with crusts of photographed rust among them."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from imgrestore.degrade import jpeg, rust, rust_varied
+
+__all__ = ["changed_area", "drawn", "stained"]
+
+# How often stains are of the plainer kinds, how often a crust is a photograph's, and how often all is a JPEG file.
+PLAIN, PHOTOGRAPHED, STORED = 0.25, 0.6, 0.4
+QUALITY = (70.0, 98.0)
+# Density, and part hidden, from which on a pixel begins to count as stained, and over which it comes to count fully.
+BEGINS, WIDTH = 0.02, 0.08
+
+
+def drawn(clean: Tensor, texture: Tensor | None, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Stain a picture.
+
+    Parameters
+    ----------
+    clean : Tensor of float32, shape (3, H, W)
+    texture : Tensor of float32, shape (3, h, w), optional
+        A photograph of rust.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    observed : Tensor, shape (3, H, W)
+        Range [0, 1].
+    area : Tensor, shape (1, H, W)
+        How surely a stain can be seen at a pixel, 0 to 1.
+    """
+    shape = tuple(clean.shape)
+    params = rust.sample(shape, rng) if rng.random() < PLAIN else rust_varied.sample(shape, rng, clean)
+    texture = texture if rng.random() < PHOTOGRAPHED else None
+    layers = rust.rust_layers(shape, params, texture)
+    observed = (1 - layers.cover) * clean * (-layers.density).exp() + layers.cover * layers.body
+    if rng.random() < STORED:
+        quality = observed.new_tensor([rng.uniform(*QUALITY)])
+        observed = jpeg.store(observed[None], quality, quality < 84)[0]
+    return observed.clamp(0, 1), stained(layers)
+
+
+def stained(layers: rust.StainLayers) -> Tensor:
+    """Where layers can be seen: (1, H, W), 0 to 1."""
+    seen = layers.density.amax(0, keepdim=True).maximum(layers.cover)
+    return ((seen - BEGINS) / WIDTH).clamp(0, 1)
+
+
+def changed_area(observed: Tensor, truth: Tensor) -> Tensor:
+    """Where two pictures (3, H, W) differ: (1, H, W), 0 to 1."""
+    return (((observed - truth).abs().amax(0, keepdim=True) - BEGINS) / WIDTH).clamp(0, 1)
