@@ -19,6 +19,7 @@ class DereflectGround(SeparationGround):
     """Photographs behind glass that reflects other ones, and real pairs."""
 
     task: ClassVar[str] = "dereflect"
+    asked: ClassVar[float] = 0.5
 
     @staticmethod
     def drawn(clean: Tensor, other: Tensor | None, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:

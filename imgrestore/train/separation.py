@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -65,6 +66,8 @@ class SeparationGround:
     defaults: ClassVar[Mapping[str, Any]] = {"batch": 8, "size": 128, "loss": "psnr"}
     # Weight of what is said to be undamaged in drawn pictures, which may be damaged by nature.
     sure: ClassVar[float] = 1.0
+    # How many of those drawn afresh are shown to the classical method, where it is quick enough.
+    asked: ClassVar[float] = 0.0
     # Sides of what crops show, as parts of a picture's shorter side.
     parts: ClassVar[tuple[float, float]] = (0.7, 1.0)
 
@@ -177,7 +180,15 @@ class SeparationGround:
         if rng.random() < CLEAN:
             return Sample.untreated(clean, clean, torch.zeros_like(clean[:1]), self.layers, sure=sure)
         observed, truth, area = self.drawn(clean, self._one_of(self.others, size, rng), rng)
-        return self._told(Sample.untreated(observed, truth, area, self.layers, sure=sure), rng)
+        sample = Sample.untreated(observed, truth, area, self.layers, sure=sure)
+        return self._told(self._estimated(sample) if rng.random() < self.asked else sample, rng)
+
+    def _estimated(self, sample: Sample) -> Sample:
+        """The same with its classical estimate."""
+        whole = torch.ones(1, *sample.observed.shape[1:], dtype=torch.bool)
+        with torch.no_grad():
+            marks = marks_of(self.task, self.estimator(sample.observed, None, whole))
+        return replace(sample, **vars(marks))
 
     def _crop(self, item: dict[str, NDArray], rng: np.random.Generator) -> Sample:
         """A crop of a kept picture, in other light."""
@@ -194,7 +205,7 @@ class SeparationGround:
         reach = int(rng.integers(LOOSE + 1))
         mask = F.max_pool2d((sample.area > 0.5).float()[None], 2 * reach + 1, 1, reach)
         mask = F.avg_pool2d(mask, 3, 1, 1, count_include_pad=False)[0]
-        return Sample(**{**vars(sample), "given": torch.cat([mask, torch.ones_like(mask)])})
+        return replace(sample, given=torch.cat([mask, torch.ones_like(mask)]))
 
     # Loss
 
