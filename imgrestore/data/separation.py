@@ -18,7 +18,7 @@ __all__ = ["Sample", "SeparationBatch", "cut", "drawn_region", "planes_of", "red
 # How often crops are flipped down and transposed; across they are every other time.
 UPSIDE_DOWN = 0.15
 # Range of the exponent and of the factor of the tones, and how far the factor of a colour may be from the others.
-GAMMA, LEVEL, CAST = (0.8, 1.25), (0.7, 1.02), 0.06
+GAMMA, LEVEL, CAST = (0.7, 2.0), (0.7, 1.02), 0.15
 
 
 @dataclass(frozen=True)
