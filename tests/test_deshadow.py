@@ -1,4 +1,6 @@
-"""`deshadow`: what is lifted, what is left alone, and what is said about it."""
+"""`deshadow` without its net: what is lifted, what is left alone, and what is said about it."""
+
+from functools import partial
 
 import cv2
 import damaged
@@ -10,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data
 
-from imgrestore import deshadow
+import imgrestore
 from imgrestore.degrade import shadow
 from imgrestore.light import decode, encode
 
 LIMIT = 1e-5
+
+deshadow = partial(imgrestore.deshadow, method="classical")
 
 
 @pytest.fixture(scope="module")

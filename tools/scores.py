@@ -1,7 +1,11 @@
-"""Print what every task gains on the seeded sets of the tests: `python tools/scores.py [demoire deshadow ...]`."""
+"""Print what every task gains on the seeded sets of the tests: `python tools/scores.py [demoire deshadow ...]`.
+
+With its net, where it has one, and without; least gain and mask are with it.
+"""
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import imgrestore
@@ -26,8 +30,8 @@ SETS = {
 
 def main(names):
     """One line for each set of the tasks named."""
-    print("| task | set | pictures | before, dB | gain, dB | least gain | with the mask | seconds |")
-    print("| --- | --- | --: | --: | --: | --: | --: | --: |")
+    print("| task | set | pictures | before, dB | classical gain, dB | gain | least gain | with the mask | seconds |")
+    print("| --- | --- | --: | --: | --: | --: | --: | --: | --: |")
     for name in names:
         task = getattr(imgrestore, name)
         for title, make in SETS[name].items():
@@ -35,12 +39,13 @@ def main(names):
             start = time.perf_counter()
             found = damaged.gains(task, samples)
             seconds = (time.perf_counter() - start) / len(samples)
+            plain = damaged.mean(damaged.gains(partial(task, method="classical"), samples))
             masked = "-"
             if all(one.mask is not None for one in samples):
                 masked = f"{damaged.mean(damaged.gains(task, samples, with_mask=True)):+.2f}"
             before = sum(one.before for one in found) / len(found)
-            figures = f"{before:.2f} | {damaged.mean(found):+.2f} | {damaged.worst(found):+.2f} | {masked}"
-            print(f"| {name} | {title} | {len(samples)} | {figures} | {seconds:.2f} |", flush=True)
+            gains = f"{plain:+.2f} | {damaged.mean(found):+.2f} | {damaged.worst(found):+.2f}"
+            print(f"| {name} | {title} | {len(samples)} | {before:.2f} | {gains} | {masked} | {seconds:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
