@@ -17,7 +17,7 @@ FLOORS = (
     ("degrade", "metrics"),
     ("classical", "nets", "losses"),
     ("tasks",),
-    ("restore", "data", "tiles"),
+    ("restore", "data", "tiles", "evidence", "evidence_sheet"),
     ("train", "evaluate", "evaluate_cases", "export", "export_recipes", "export_wiener", "scale"),
     ("cli", "web", "__main__"),
 )

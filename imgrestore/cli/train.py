@@ -20,6 +20,7 @@ class TaskName(str, Enum):
 
     deblur = "deblur"
     demoire = "demoire"
+    diagnose = "diagnose"
 
 
 class OptimizerName(str, Enum):
@@ -52,7 +53,7 @@ class CompileName(str, Enum):
 
 
 def command(
-    task: Annotated[TaskName, typer.Argument(metavar="TASK", help="Whose net: deblur or demoire.")],
+    task: Annotated[TaskName, typer.Argument(metavar="TASK", help="Whose net: deblur, demoire or diagnose.")],
     out: Annotated[
         Path,
         typer.Option("-o", "--out", metavar="FILE", help="The weights, FILE.safetensors; the run's folder is FILE."),
@@ -63,6 +64,10 @@ def command(
     ] = None,
     pairs: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Damaged pictures and what they were: a folder or packed file.")
+    ] = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="diagnose: a folder for each class of pictures, or CIFAR-10's own files."),
     ] = None,
     minutes: Annotated[float, typer.Option(help="Length of the schedule.")] = 60.0,
     steps: Annotated[int, typer.Option(help="Length of the schedule in steps, instead of minutes.")] = 0,
@@ -100,7 +105,9 @@ def command(
     ] = 0,
     seed: Annotated[int, typer.Option(help="Of weights and data.", rich_help_panel=LEARNING)] = 0,
     size: Annotated[int | None, typer.Option(help="Side of the crops, pixels.", rich_help_panel=DATA)] = None,
-    validation: Annotated[int, typer.Option(help="Pictures held out to validate.", rich_help_panel=DATA)] = 16,
+    validation: Annotated[
+        int | None, typer.Option(help="Pictures held out to validate; by default the task's.", rich_help_panel=DATA)
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes that prepare data.", rich_help_panel=DATA)] = 0,
     psfs: Annotated[int | None, typer.Option(help="deblur: PSFs to draw from.", rich_help_panel=DATA)] = None,
     iterations: Annotated[
@@ -137,6 +144,7 @@ def command(
                 "out": str(out),
                 "clean": str(clean or ""),
                 "pairs": str(pairs or ""),
+                "classes": str(classes or ""),
                 "minutes": minutes,
                 "steps": steps,
                 "slice": slice,
