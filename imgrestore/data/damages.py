@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from imgrestore.degrade import blur, jpeg, moire, reflection, rust, screen, shadow, specular
 from imgrestore.nets.diagnoser import DAMAGES
 
-__all__ = ["NONE", "DamagedPicture", "damaged", "drawn_damages", "seeded_cases", "strength_of"]
+__all__ = ["NONE", "DamagedPicture", "damaged", "drawn_damages", "finished", "seeded_cases", "strength_of"]
 
 # A change of less than this in PSNR is not seen, and one to the second is as strong as any, dB.
 UNSEEN, STRONG = 38.0, 14.0
@@ -51,16 +51,19 @@ class DamagedPicture:
     Attributes
     ----------
     picture : Tensor of float32, shape (3, H, W)
-        Range [0, 1], multiples of 1/255.
+        Range [0, 1].
     present : Tensor of float32, shape (6,)
         1 for each of `imgrestore.nets.diagnoser.DAMAGES` that can be seen, else 0.
     strength : Tensor of float32, shape (6,)
         From 0 to 1, see `strength_of`; 0 for those that are not present.
+    side : int
+        The longest side, pixels, of the part that is to be shown.
     """
 
     picture: Tensor
     present: Tensor
     strength: Tensor
+    side: int
 
 
 def strength_of(before: Tensor, after: Tensor) -> float:
@@ -110,7 +113,7 @@ def drawn_damages(rng: np.random.Generator) -> tuple[str, ...]:
 def damaged(
     clean: NDArray[np.uint8], names: Sequence[str], size: int, rng: np.random.Generator, other: NDArray[np.uint8]
 ) -> DamagedPicture:
-    """A part of a clean picture, reduced at random, damaged, and with other tones, noise and storage.
+    """A part of a clean picture, reduced at random, and damaged; yet without other tones, noise and storage.
 
     Parameters
     ----------
@@ -119,7 +122,7 @@ def damaged(
         Damages, of `imgrestore.nets.diagnoser.DAMAGES`; none for a sound picture. One that cannot be seen, however
         often it is drawn, is left out.
     size : int
-        Longest side of the result at the most, pixels; the least is about two thirds of it, or that of `clean`.
+        Longest side of what `finished` makes of it at the most, pixels; the least is two thirds of it, or `clean`'s.
     rng : numpy.random.Generator
         The source of all randomness.
     other : ndarray of uint8, shape (h, w, 3)
@@ -134,13 +137,45 @@ def damaged(
         side, patterned = min(side, SCREEN_SIDE), _screened
     # A blurred scene goes on past the frame, which is to be no smaller for it.
     scene = _cut(clean, side + MARGIN + (BEYOND if "blur" in names else 0), rng)
-    planes, present, strength = _damaged(scene, names, rng, other, patterned)
-    return DamagedPicture(_finished(planes, side, rng), present, strength)
+    return DamagedPicture(*_damaged(scene, names, rng, other, patterned), side)
+
+
+def finished(case: DamagedPicture, rng: np.random.Generator) -> Tensor:
+    """What a file shows of a damaged picture: a part of it, with other tones, noise and storage.
+
+    One picture may be finished many times, as it takes a small part of the time that its damages take.
+
+    Parameters
+    ----------
+    case : DamagedPicture
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Tensor of float32, shape (3, H, W)
+        Range [0, 1], multiples of 1/255; `case.side` pixels across at the most.
+    """
+    planes = case.picture.flip(2) if rng.random() < 0.5 else case.picture
+    if rng.random() < TONED:
+        contrast = rng.uniform(CONTRAST, 1)
+        offset = rng.uniform() * (1 - contrast)
+        tint = torch.from_numpy(rng.uniform(*TINT, (3, 1, 1)).astype(np.float32))
+        planes = (planes.clamp_min(1e-4) ** rng.uniform(*GAMMA) * contrast + offset) * tint
+    if rng.random() < NOISY:
+        white = torch.from_numpy(rng.standard_normal(tuple(planes.shape), np.float32))
+        planes = planes + rng.uniform(0, NOISE) * white
+    planes = (planes.clamp(0, 1) * 255).round() / 255
+    if rng.random() < STORED:
+        quality, halved = torch.tensor([rng.uniform(*QUALITY)]), torch.tensor([rng.random() < jpeg.HALVED])
+        planes = jpeg.store(planes[None], quality.float(), halved)[0]
+    height, width = (min(case.side, length) for length in planes.shape[1:])
+    top, left = (int(rng.integers(n - m + 1)) for n, m in zip(planes.shape[1:], (height, width), strict=True))
+    return planes[:, top : top + height, left : left + width].contiguous()
 
 
 def seeded_cases(
     pictures: Sequence[NDArray[np.uint8]], each: int, size: int, seed: int = 0
-) -> Iterator[tuple[DamagedPicture, str]]:
+) -> Iterator[tuple[Tensor, str]]:
     """Pictures to score a diagnosis on: so many with each damage alone and without any, always the same.
 
     Parameters
@@ -155,7 +190,8 @@ def seeded_cases(
 
     Yields
     ------
-    picture : DamagedPicture
+    picture : Tensor of float32, shape (3, H, W)
+        As `finished` gives it.
     truth : str
         One of `imgrestore.nets.diagnoser.DAMAGES`, or "none".
     """
@@ -167,12 +203,12 @@ def seeded_cases(
                 clean, other = (pictures[int(rng.integers(len(pictures)))] for _ in range(2))
                 case = damaged(clean, names, size, rng, other)
                 if int(case.present.sum()) == len(names):
-                    yield case, truth
+                    yield finished(case, rng), truth
                     break
 
 
 def _cut(clean: NDArray[np.uint8], side: int, rng: np.random.Generator) -> Tensor:
-    """A part of a picture, between the whole, reduced, and one at full resolution; mirrored at random."""
+    """A part of a picture, between the whole, reduced, and one at full resolution."""
     height, width = clean.shape[:2]
     least = min(1.0, side / min(height, width))
     scale = math.exp(rng.uniform(math.log(least), 0.0))
@@ -183,7 +219,7 @@ def _cut(clean: NDArray[np.uint8], side: int, rng: np.random.Generator) -> Tenso
     if max(whole) > side:
         target = [max(16, round(length * scale)) for length in whole]
         planes = F.interpolate(planes[None], size=target, mode="bicubic", antialias=True)[0].clamp(0, 1)
-    return planes.flip(2) if rng.random() < 0.5 else planes
+    return planes
 
 
 Change = Callable[[Tensor, np.random.Generator, NDArray[np.uint8]], tuple[Tensor, Tensor]]
@@ -257,22 +293,3 @@ CHANGES: dict[str, Change] = {
     "specular": _glossy,
     "rust": _stained,
 }
-
-
-def _finished(planes: Tensor, side: int, rng: np.random.Generator) -> Tensor:
-    """With other tones, noise and storage; a part of it, `side` pixels across at the most."""
-    if rng.random() < TONED:
-        contrast = rng.uniform(CONTRAST, 1)
-        offset = rng.uniform() * (1 - contrast)
-        tint = torch.from_numpy(rng.uniform(*TINT, (3, 1, 1)).astype(np.float32))
-        planes = (planes.clamp_min(1e-4) ** rng.uniform(*GAMMA) * contrast + offset) * tint
-    if rng.random() < NOISY:
-        white = torch.from_numpy(rng.standard_normal(tuple(planes.shape), np.float32))
-        planes = planes + rng.uniform(0, NOISE) * white
-    planes = (planes.clamp(0, 1) * 255).round() / 255
-    if rng.random() < STORED:
-        quality, halved = torch.tensor([rng.uniform(*QUALITY)]), torch.tensor([rng.random() < jpeg.HALVED])
-        planes = jpeg.store(planes[None], quality.float(), halved)[0]
-    height, width = (min(side, length) for length in planes.shape[1:])
-    top, left = (int(rng.integers(n - m + 1)) for n, m in zip(planes.shape[1:], (height, width), strict=True))
-    return planes[:, top : top + height, left : left + width].contiguous()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -65,8 +64,7 @@ class DiagnoseGround:
 
     def batch(self, step: int, part: int) -> Cases:
         """A part of a step's batch, which depends on the seed, the step and the part alone."""
-        rng = np.random.default_rng(self.options.seed_of(step, part))
-        found = self.source.batch(rng, self.options.part_size, self.config)
+        found = self.source.batch(step, part, self.config)
         return Cases(*(getattr(found, name).to(self.device) for name in ("view", "windows", "truth", "strength")))
 
     def step_loss(self, net: Diagnoser, batch: Cases) -> Tensor:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from imgrestore.data.classes import Classes, read_classes
-from imgrestore.data.damages import NONE, damaged, drawn_damages, seeded_cases
+from imgrestore.data.damages import NONE, DamagedPicture, damaged, drawn_damages, finished, seeded_cases
 from imgrestore.data.estimates import content_of
 from imgrestore.data.pack import read_pack, split
 from imgrestore.data.windows import random_windows
@@ -23,6 +23,8 @@ from imgrestore.train.options import Options
 
 __all__ = ["Cases", "ClassSource", "DamageSource", "Source"]
 
+# A picture is learned from so often on average, and so many batches of pictures are there to choose from.
+REUSED, KEPT = 4, 8
 # Windows of each picture that a step sees.
 WINDOWS = 2
 # Held-out pictures of each kind.
@@ -77,8 +79,8 @@ class Source(Protocol):
     content: str
     scored: list[tuple[Tensor, int]]
 
-    def batch(self, rng: np.random.Generator, size: int, config: DiagnoserConfig) -> Cases:
-        """So many cases for a net of this configuration."""
+    def batch(self, step: int, part: int, config: DiagnoserConfig) -> Cases:
+        """A part of a step's batch, for a net of this configuration; it follows from the seed, step and part alone."""
 
 
 class DamageSource:
@@ -100,22 +102,39 @@ class DamageSource:
         self.sets = sorted({name.split("/")[0] for name in pictures})
         self.content = content_of({name: (one,) for name, one in pictures.items()})
         self.pictures = [pictures[name] for name in learnt]
-        self.count, self.size = len(learnt), options.size
+        self.count, self.options = len(learnt), options
+        self.drawn: dict[tuple[int, int], DamagedPicture] = {}
         held = [pictures[name] for name in self.held]
         self.scored = [
-            ((case.picture * 255).round().byte(), self.labels.index(truth))
-            for case, truth in seeded_cases(held, EACH, options.size)
+            ((picture * 255).round().byte(), self.labels.index(truth))
+            for picture, truth in seeded_cases(held, EACH, options.size)
         ]
 
-    def batch(self, rng: np.random.Generator, size: int, config: DiagnoserConfig) -> Cases:
-        """So many pictures with none, one or two damages."""
-        drawn = []
-        for _ in range(size):
-            clean, other = (self.pictures[int(rng.integers(len(self.pictures)))] for _ in range(2))
-            drawn.append(damaged(clean, drawn_damages(rng), self.size, rng, other))
-        views, windows = _seen([one.picture for one in drawn], config, rng)
+    def batch(self, step: int, part: int, config: DiagnoserConfig) -> Cases:
+        """Pictures with none, one or two damages.
+
+        To damage a picture takes far longer than to learn from it. So every step draws a few new pictures and leaves
+        out those that were drawn first; it learns from some of all that are there.
+        """
+        o = self.options
+        rng = np.random.default_rng((o.seed_of(step, part), 1))
+        new = -(-o.part_size // REUSED)
+        numbers = rng.integers(new * step, new * step + KEPT * o.part_size, o.part_size)
+        drawn = [self._picture(part, int(number)) for number in numbers]
+        # What was left behind is not asked for again.
+        for key in [key for key in self.drawn if key[0] == part and key[1] < new * step]:
+            del self.drawn[key]
+        views, windows = _seen([finished(one, rng) for one in drawn], config, rng)
         truth, strength = (torch.stack([getattr(one, name) for one in drawn]) for name in ("present", "strength"))
         return Cases(views, windows, truth, strength)
+
+    def _picture(self, part: int, number: int) -> DamagedPicture:
+        """The picture of a number, which follows from the seed, the part and the number alone."""
+        if (part, number) not in self.drawn:
+            rng = np.random.default_rng((self.options.seed_of(number, part), 0))
+            clean, other = (self.pictures[int(rng.integers(len(self.pictures)))] for _ in range(2))
+            self.drawn[part, number] = damaged(clean, drawn_damages(rng), self.options.size, rng, other)
+        return self.drawn[part, number]
 
 
 class ClassSource:
@@ -143,7 +162,7 @@ class ClassSource:
         self.of_class: list[list[NDArray[np.uint8]]] = [[] for _ in found.names]
         for i in learnt:
             self.of_class[found.labels[i]].append(found.pictures[i])
-        self.count = len(learnt)
+        self.count, self.options = len(learnt), options
         widest = max(max(one.shape[:2]) for own in self.of_class for one in own)
         view = min(VIEW, max(LEAST_VIEW, widest))
         default = DiagnoserConfig()
@@ -152,8 +171,9 @@ class ClassSource:
         )
         self.scored = [(_planes(found.pictures[i]), found.labels[i]) for i in sorted(held)]
 
-    def batch(self, rng: np.random.Generator, size: int, config: DiagnoserConfig) -> Cases:
-        """So many pictures, as often of one class as of another; parts of them, mirrored, with other tones."""
+    def batch(self, step: int, part: int, config: DiagnoserConfig) -> Cases:
+        """Pictures, as often of one class as of another; parts of them, mirrored, with other tones."""
+        rng, size = np.random.default_rng(self.options.seed_of(step, part)), self.options.part_size
         labels = rng.integers(len(self.labels), size=size)
         own = [self.of_class[label] for label in labels]
         pictures = [_altered(some[int(rng.integers(len(some)))], rng) for some in own]
