@@ -26,7 +26,7 @@ from imgrestore.tasks.task import check_choice
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["Explanation", "explain"]
+__all__ = ["Explanation", "diagnoser", "explain"]
 
 Method = Literal["occlusion", "gradient"]
 METHODS = ("occlusion", "gradient")
@@ -148,7 +148,7 @@ def explain(
     """
     check_choice(method, METHODS, "method")
     planes = _planes(image, channel_axis)
-    net = _net(weights)
+    net = diagnoser(weights)
     names = net.config.classes
     if damage is not None:
         check_choice(damage, names, "damage")
@@ -170,6 +170,33 @@ def explain(
     )
 
 
+def diagnoser(weights: Any = None) -> Diagnoser:
+    """The net of a file, or the one that ships.
+
+    Parameters
+    ----------
+    weights : path-like, optional
+        As in `explain`.
+
+    Returns
+    -------
+    Diagnoser
+
+    Raises
+    ------
+    WeightsError
+        Where there is none, or the file does not hold one.
+    """
+    own = own_net("diagnose", Diagnoser, weights, "auto", True)
+    if own is None:
+        try:
+            own = load("diagnose")
+        except WeightsError as error:
+            raise WeightsError(f"{error}; `imgrestore train diagnose` makes a file for weights=") from error
+    assert isinstance(own, Diagnoser)
+    return own
+
+
 def _planes(image: Any, channel_axis: ChannelAxis) -> Tensor:
     """One picture as the net takes it: float32 (3, H, W)."""
     found = to_planes(image, channel_axis=channel_axis, dtype=torch.float32)
@@ -185,17 +212,6 @@ def _planes(image: Any, channel_axis: ChannelAxis) -> Tensor:
     if not bool(known.all()):
         picture = torch.where(known, picture, picture[known].mean())
     return picture.expand(3, -1, -1).contiguous()
-
-
-def _net(weights: Any) -> Diagnoser:
-    own = own_net("diagnose", Diagnoser, weights, "auto", True)
-    if own is None:
-        try:
-            own = load("diagnose")
-        except WeightsError as error:
-            raise WeightsError(f"{error}; `imgrestore train diagnose` makes a file for weights=") from error
-    assert isinstance(own, Diagnoser)
-    return own
 
 
 def _odds(net: Diagnoser, logits: Tensor) -> Tensor:

@@ -124,7 +124,7 @@ def test_maps_point_to_the_place(method, monkeypatch):
 
     net.whole = Sum()
     monkeypatch.setattr(net, "concluded", lambda told: Diagnosis(100 * told[:, [0, 2]], torch.ones(len(told), 2)))
-    monkeypatch.setattr(evidence, "_net", lambda weights: net)
+    monkeypatch.setattr(evidence, "diagnoser", lambda weights: net)
     scene = np.full((96, 120, 3), 0.3)
     scene[20:32, 70:86, 0] = 1.0
     found = imgrestore.explain(scene, method=method, patch=12)
