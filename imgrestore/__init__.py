@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from imgrestore._native import build_info
     from imgrestore.classical import estimate_noise
+    from imgrestore.evidence import Explanation, explain
     from imgrestore.psf import Psf
     from imgrestore.psf_field import PsfField
     from imgrestore.tasks.deblur import deblur
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Explanation",
     "Psf",
     "PsfField",
     "Restoration",
@@ -36,9 +38,11 @@ __all__ = [
     "deshadow",
     "despecular",
     "estimate_noise",
+    "explain",
 ]
 
 _HOMES = {
+    "Explanation": "imgrestore.evidence",
     "Psf": "imgrestore.psf",
     "PsfField": "imgrestore.psf_field",
     "Restoration": "imgrestore.types",
@@ -50,6 +54,7 @@ _HOMES = {
     "deshadow": "imgrestore.tasks.deshadow",
     "despecular": "imgrestore.tasks.despecular",
     "estimate_noise": "imgrestore.classical",
+    "explain": "imgrestore.evidence",
 }
 
 

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from imgrestore import export_separator
+from imgrestore import export_separator, ops
 from imgrestore.degrade import blur
 from imgrestore.export_wiener import RealWiener
 from imgrestore.nets.blocks import UNet
 from imgrestore.nets.deep_wiener import DeepWiener
+from imgrestore.nets.diagnoser import Diagnoser, Look
+from imgrestore.nets.judge import WINDOW
 from imgrestore.nets.refiner import Refiner
 from imgrestore.nets.registry import NETS
 from imgrestore.nets.separator import Separator
@@ -78,12 +80,16 @@ def recipe_of(net: nn.Module) -> Recipe:
     for part in own.modules():
         if isinstance(part, UNet):
             part.narrow = False
+        if isinstance(part, Look):
+            part.box = ops.box_reference
     if isinstance(own, DeepWiener):
         return _deep_wiener(own)
     if isinstance(own, Refiner):
         return _refiner(own)
     if isinstance(own, Separator):
         return _separator(own)
+    if isinstance(own, Diagnoser):
+        return _diagnoser(own)
     raise TypeError(f"net is a {type(net).__name__}; expected one of {', '.join(NETS)}")
 
 
@@ -182,6 +188,37 @@ def _separator(net: Separator) -> Recipe:
     return Recipe(export_separator.SeparatorTuple(net), reference, inputs, outputs, stride, example, shapes)
 
 
+def _diagnoser(net: Diagnoser) -> Recipe:
+    view, several, module = net.config.view, net.config.several, _Diagnosed(net)
+
+    def example(batch: int, height: int, width: int, seed: int) -> tuple[Tensor, ...]:
+        generator = torch.Generator().manual_seed(seed)
+        whole = torch.rand(batch, 3, view, view, generator=generator)
+        if net.near is None:
+            return (whole,)
+        # As many windows as pictures of this size have.
+        count = len(net.windows_of(torch.zeros(3, 8 * height, 8 * width)))
+        return whole, torch.rand(batch, count, 3, WINDOW, WINDOW, generator=generator)
+
+    def shapes(rows: Any, columns: Any, batch: Any) -> tuple[dict[int, Any], ...]:
+        return ({0: batch}, {0: batch, 1: Dim("windows", min=1, max=256)})[: 1 if net.near is None else 2]
+
+    inputs = {
+        "view": f"float32 (N, 3, {view}, {view}): the whole picture, range 0 to 1, reduced to the means of {view} x "
+        f"{view} areas; area i of a side of n pixels goes from floor(i n / {view}) up to ceil((i + 1) n / {view})",
+        "windows": f"float32 (N, K, 3, {WINDOW}, {WINDOW}): windows of it as they are, spread evenly",
+    }
+    classes = ", ".join(net.config.classes)
+    kind = "of the odds of each class" if several else "of the probability of each class, but for a constant"
+    outputs = {
+        "logits": f"float32 (N, {len(net.config.classes)}): the logarithm {kind}: {classes}",
+        "strength": "float32, the same shape: from 0 (none) to 1 (strong)",
+    }
+    inputs = {name: text for name, text in inputs.items() if name == "view" or net.near is not None}
+    outputs = {name: text for name, text in outputs.items() if name == "logits" or several}
+    return Recipe(module, module, inputs, outputs, 1, example, shapes)
+
+
 class _Tuple(nn.Module):
     """A `Refiner` whose result is a plain tuple."""
 
@@ -194,6 +231,18 @@ class _Tuple(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         refined = self.net(picture, estimate, maps, strength, view)
         return refined.tone, refined.correction
+
+
+class _Diagnosed(nn.Module):
+    """A `Diagnoser` whose result is a plain tuple, and which takes windows only where it has a use for them."""
+
+    def __init__(self, net: Diagnoser) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, view: Tensor, windows: Tensor | None = None) -> tuple[Tensor, ...]:
+        found = self.net(view, view[:, None] if windows is None else windows)
+        return (found.logits, found.strength) if self.net.config.several else (found.logits,)
 
 
 def _axes(rows: Any, columns: Any, batch: Any, stride: int) -> dict[int, Any]:

@@ -17,8 +17,8 @@ FLOORS = (
     ("degrade", "metrics"),
     ("classical", "nets", "losses"),
     ("tasks",),
-    ("restore", "data", "tiles"),
-    ("train", "evaluate", "evaluate_cases", "export", "export_recipes", "export_wiener", "scale"),
+    ("restore", "data", "tiles", "evidence", "evidence_sheet"),
+    ("train", "evaluate", "evaluate_cases", "evaluate_diagnosis", "export", "export_recipes", "export_wiener", "scale"),
     ("cli", "web", "__main__"),
 )
 STRANGERS = ("classical", "nets", "losses")

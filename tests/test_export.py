@@ -20,6 +20,8 @@ from imgrestore.export_recipes import recipe_of
 from imgrestore.export_wiener import Dft, RealWiener
 from imgrestore.metrics import psnr
 from imgrestore.nets.deep_wiener import DeepWiener, DeepWienerConfig, frequency_squared
+from imgrestore.nets.diagnoser import Diagnoser, DiagnoserConfig, view_of
+from imgrestore.nets.judge import windows_of
 from imgrestore.nets.refiner import Refiner, RefinerConfig
 from imgrestore.nets.separator import LAYERS, Separator, SeparatorConfig
 from imgrestore.nets.weights import SHA256, load_net, write_net
@@ -171,6 +173,27 @@ def test_a_separator(form, tmp_path):
     for found, wanted in zip(run(path, inputs), (expected.scene, expected.layer, expected.odds), strict=True):
         assert wanted.abs().max() > 0.01
         assert np.allclose(found, wanted.detach().numpy(), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_a_diagnoser(tmp_path, several):
+    """With any number of windows, or for whole pictures alone."""
+    classes = ("blur", "rust", "dust")
+    net = awake(Diagnoser, DiagnoserConfig(classes, several, width=4, detail=4 if several else 0, view=32))
+    weights, path = tmp_path / "diagnoser.safetensors", tmp_path / "diagnoser.onnx"
+    write_net(weights, net, "diagnose")
+    done = export.to_onnx("diagnose", path, weights=weights)
+    assert (done.net, done.task) == ("Diagnoser", "diagnose")
+    assert list(done.inputs) == (["view", "windows"] if several else ["view"])
+    assert list(done.outputs) == (["logits", "strength"] if several else ["logits"])
+    assert "blur, rust, dust" in done.outputs["logits"]
+    picture = torch.rand(3, 300, 200, generator=torch.Generator().manual_seed(7))
+    expected = load_net(weights).diagnose(picture)
+    inputs = (view_of(picture, 32)[None], windows_of(picture)[None])[: len(done.inputs)]
+    found = run(path, inputs)
+    for one, wanted in zip(found, (expected.logits, expected.strength), strict=False):
+        assert wanted.std() > 1e-3
+        assert np.abs(one - wanted.detach().numpy()).max() < 1e-4
 
 
 def test_the_view_is_what_its_description_says():

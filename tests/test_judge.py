@@ -27,10 +27,10 @@ def test_windows_cover_small_pictures_and_spread_over_large_ones(size, count):
 def test_brightness_contrast_and_the_order_of_windows_tell_nothing():
     torch.manual_seed(0)
     windows = planes(2, 3, 3, WINDOW, WINDOW)
-    flat = judge._levelled(windows[0])
-    torch.testing.assert_close(judge._levelled(0.6 + windows[0]), flat, atol=1e-4, rtol=0)
+    flat = judge.levelled(windows[0])
+    torch.testing.assert_close(judge.levelled(0.6 + windows[0]), flat, atol=1e-4, rtol=0)
     # Of the contrast of random pixels, 0.29, the constant that guards against none is a thirtieth.
-    torch.testing.assert_close(judge._levelled(0.5 * windows[0]), flat, atol=0, rtol=0.04)
+    torch.testing.assert_close(judge.levelled(0.5 * windows[0]), flat, atol=0, rtol=0.04)
     net = Judge(4).eval().requires_grad_(False)
     first = net(windows)
     assert first.shape == (2,)

@@ -16,6 +16,7 @@ from imgrestore.losses import LOSSES
 from imgrestore.train.options import Options
 from imgrestore.train.report import Silence
 from imgrestore.train.run import Run
+from imgrestore.train.scores import PSNR
 from imgrestore.train.trainer import Trainer
 
 SMALL = shlex.split(
@@ -99,6 +100,7 @@ class TinyGround:
 
     needs = takes = ()
     defaults = {}  # noqa: RUF012
+    measure = PSNR
 
     def __init__(self, options, device):
         self.options, self.device, self.loss = options, device, LOSSES[options.loss]

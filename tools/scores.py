@@ -30,7 +30,7 @@ SETS = {
 
 def main(names):
     """One line for each set of the tasks named."""
-    print("| task | set | pictures | before, dB | classical gain, dB | gain | least gain | with the mask | seconds |")
+    print("| task | set | pictures | before, dB | classical gain | gain | least gain | with mask | seconds |")
     print("| --- | --- | --: | --: | --: | --: | --: | --: | --: |")
     for name in names:
         task = getattr(imgrestore, name)
@@ -45,7 +45,8 @@ def main(names):
                 masked = f"{damaged.mean(damaged.gains(task, samples, with_mask=True)):+.2f}"
             before = sum(one.before for one in found) / len(found)
             gains = f"{plain:+.2f} | {damaged.mean(found):+.2f} | {damaged.worst(found):+.2f}"
-            print(f"| {name} | {title} | {len(samples)} | {before:.2f} | {gains} | {masked} | {seconds:.2f} |", flush=True)
+            row = (name, title, len(samples), f"{before:.2f}", gains, masked, f"{seconds:.2f}")
+            print(f"| {' | '.join(map(str, row))} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import typer
 
 from imgrestore import __version__
 
-from . import deblur, demoire, dereflect, derust, deshadow, despecular, evaluate, export, info, train
+from . import deblur, demoire, dereflect, derust, deshadow, despecular, evaluate, explain, export, info, train
 
 __all__ = ["app"]
 
@@ -27,6 +27,7 @@ for task in (deblur, demoire, deshadow, dereflect, despecular, derust):
 # The words after --methods.
 app.command("evaluate", no_args_is_help=True, context_settings={"allow_extra_args": True})(evaluate.command)
 app.command("export", no_args_is_help=True)(export.command)
+app.command("explain", no_args_is_help=True)(explain.command)
 app.command("train", no_args_is_help=True)(train.command)
 app.command("info")(info.command)
 

@@ -26,6 +26,7 @@ class TaskName(str, Enum):
     dereflect = "dereflect"
     despecular = "despecular"
     derust = "derust"
+    diagnose = "diagnose"
 
 
 Task = Annotated[TaskName, typer.Argument(metavar="TASK", help=", ".join(one.value for one in TaskName) + ".")]
@@ -61,7 +62,13 @@ def command(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the damages and the noise.")] = 0,
     weights: Weights = None,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a line for each picture and method.")] = None,
+    cases: Annotated[
+        int | None, typer.Option(min=1, help="diagnose: pictures to draw from the clean ones; 600 by default.")
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a line for each picture and method; for diagnose, the confusions."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file of --csv.")] = False,
 ) -> None:
     """Score a task on pictures of which the truth is known.
@@ -69,16 +76,22 @@ def command(
     DIR holds real pairs in input/ and gt/, under the same names; or clean pictures, each of which is damaged by the
     task's forward model. The table tells PSNR and SSIM (means), PSNR after the best change of exposure and colour, the
     least gain of any picture, and the median time.
+
+    For diagnose DIR holds clean pictures, from which as many with each damage are drawn as without any; the table tells
+    accuracy, F1 and which damage is taken for which.
     """
+    if task is TaskName.diagnose:
+        given = {"methods": methods, "limit": limit, "mask": with_mask, "psf": psf, "noise": noise}
+        _diagnose(folder, given, cases, seed, weights, csv, overwrite)
+        return
 
     def run(progress: Any) -> Scores:
         from imgrestore.evaluate import METHODS, evaluate
 
         chosen = _methods(methods, context.args) or METHODS
-        if csv is not None and csv.exists() and not overwrite:
-            raise FileExistsError(f"--csv {csv} exists already; --overwrite replaces it")
-        if csv is not None and not csv.parent.is_dir():
-            raise FileNotFoundError(f"--csv {csv}: there is no folder {csv.parent}")
+        _check_csv(csv, overwrite)
+        if cases is not None:
+            raise ValueError(f"--cases is {cases}; expected none: diagnose alone takes it")
         return evaluate(
             task.value,
             folder,
@@ -92,18 +105,69 @@ def command(
             progress=progress,
         )
 
-    try:
+    with _failures():
         with _progress() as progress:
             scores = run(progress)
         if csv is not None:
             scores.to_csv(csv, overwrite=overwrite)
+    _print(scores)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Tell what goes wrong in one line, and end."""
+    try:
+        yield
     except (OSError, ValueError, TypeError, ImportError) as error:
         print(f"imgrestore evaluate: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         print("interrupted: nothing was scored to the end", file=sys.stderr, flush=True)
         raise typer.Exit(INTERRUPTED) from None
-    _print(scores)
+
+
+def _check_csv(csv: Path | None, overwrite: bool) -> None:
+    if csv is not None and csv.exists() and not overwrite:
+        raise FileExistsError(f"--csv {csv} exists already; --overwrite replaces it")
+    if csv is not None and not csv.parent.is_dir():
+        raise FileNotFoundError(f"--csv {csv}: there is no folder {csv.parent}")
+
+
+def _diagnose(
+    folder: Path,
+    given: dict[str, Any],
+    cases: int | None,
+    seed: int,
+    weights: Path | None,
+    csv: Path | None,
+    overwrite: bool,
+) -> None:
+    """Score a diagnosis."""
+    from rich.console import Console
+    from rich.table import Table
+
+    with _failures():
+        from imgrestore.evaluate_diagnosis import CASES, evaluate_diagnosis
+        from imgrestore.io.atomic import whole_file
+
+        for name, value in given.items():
+            if value not in (None, False):
+                raise ValueError(f"{name} is given, but diagnose takes none; expected --cases, --seed and --weights")
+        _check_csv(csv, overwrite)
+        with _progress() as progress:
+            found = evaluate_diagnosis(folder, cases=cases or CASES, seed=seed, weights=weights, progress=progress)
+        if csv is not None:
+            with whole_file(csv, overwrite) as stream:
+                stream.write(found.to_csv().encode())
+    count = int(found.counts.sum())
+    title = f"diagnose: {count} pictures, accuracy {found.accuracy:.3f}, macro F1 {found.macro_f1:.3f}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("truth", no_wrap=True)
+    for heading in ("F1", *found.names):
+        table.add_column(heading, justify="right")
+    for name, row in zip(found.names, found.counts, strict=True):
+        table.add_row(name, f"{found.f1[name]:.2f}", *(str(int(one)) for one in row))
+    Console(markup=False, highlight=False).print(table)
 
 
 def _methods(given: list[str] | None, more: list[str]) -> tuple[str, ...]:

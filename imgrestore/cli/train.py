@@ -24,6 +24,7 @@ class TaskName(str, Enum):
     dereflect = "dereflect"
     despecular = "despecular"
     derust = "derust"
+    diagnose = "diagnose"
 
 
 class OptimizerName(str, Enum):
@@ -76,6 +77,10 @@ def command(
         Path | None,
         typer.Option(metavar="DIR", help="derust: photographs of rust, which crusts shall look like; as clean."),
     ] = None,
+    classes: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="diagnose: a folder for each class of pictures, or CIFAR-10's own files."),
+    ] = None,
     minutes: Annotated[float, typer.Option(help="Length of the schedule.")] = 60.0,
     steps: Annotated[int, typer.Option(help="Length of the schedule in steps, instead of minutes.")] = 0,
     slice: Annotated[float, typer.Option(help="Stop after so many minutes; the same command goes on.")] = 0.0,
@@ -112,7 +117,9 @@ def command(
     ] = 0,
     seed: Annotated[int, typer.Option(help="Of weights and data.", rich_help_panel=LEARNING)] = 0,
     size: Annotated[int | None, typer.Option(help="Side of the crops, pixels.", rich_help_panel=DATA)] = None,
-    validation: Annotated[int, typer.Option(help="Pictures held out to validate.", rich_help_panel=DATA)] = 16,
+    validation: Annotated[
+        int | None, typer.Option(help="Pictures held out to validate; by default the task's.", rich_help_panel=DATA)
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes that prepare data.", rich_help_panel=DATA)] = 0,
     psfs: Annotated[int | None, typer.Option(help="deblur: PSFs to draw from.", rich_help_panel=DATA)] = None,
     iterations: Annotated[
@@ -151,6 +158,7 @@ def command(
                 "pairs": str(pairs or ""),
                 "masks": str(masks or ""),
                 "textures": str(textures or ""),
+                "classes": str(classes or ""),
                 "minutes": minutes,
                 "steps": steps,
                 "slice": slice,

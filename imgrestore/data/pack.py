@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from imgrestore.io.atomic import whole_file
 
-__all__ = ["SUFFIXES", "pack", "read_pack", "split", "spread"]
+__all__ = ["SUFFIXES", "decoded", "pack", "read_pack", "split", "spread"]
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
@@ -84,7 +84,7 @@ def pack(folders: Sequence[str | Path], out: str | Path, max_bytes: int = 50_000
 
 def _encode(path: Path, max_side: int) -> bytes:
     data = path.read_bytes()
-    found = _decoded(data, str(path))
+    found = decoded(data, str(path))
     with Image.open(io.BytesIO(data)) as picture:
         if picture.format == "JPEG" and max(picture.size) <= max_side and picture.mode == "RGB":
             return data
@@ -97,7 +97,7 @@ def _encode(path: Path, max_side: int) -> bytes:
     return stream.getvalue()
 
 
-def _decoded(data: bytes, name: str) -> NDArray[np.uint8]:
+def decoded(data: bytes, name: str) -> NDArray[np.uint8]:
     """The picture (H, W, 3) in a file's bytes, or an error that names it."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
@@ -148,7 +148,7 @@ def read_pack(source: str | Path) -> dict[str, NDArray[np.uint8]]:
         raise ValueError(f"{source} holds no pictures; expected files ending in {', '.join(sorted(SUFFIXES))}")
     places = [f"{name} of {source}" for name in names]
     with ThreadPoolExecutor(16) as pool:
-        return dict(zip(names, pool.map(_decoded, streams, places), strict=True))
+        return dict(zip(names, pool.map(decoded, streams, places), strict=True))
 
 
 def _unpacked(source: Path) -> tuple[list[str], list[bytes]]:

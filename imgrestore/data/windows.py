@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from imgrestore.degrade import jpeg
 from imgrestore.nets.judge import WINDOW
 
-__all__ = ["drawn_windows"]
+__all__ = ["drawn_windows", "random_windows"]
 
 # What has nothing to do with damage, and must not be learned for it. Shares of the pictures that have another size,
 # other tones, less sharpness, more noise, that have been stored as JPEG, and of the calls whose colours change places.
@@ -50,6 +50,30 @@ def drawn_windows(pictures: Sequence[NDArray], number: int, generator: torch.Gen
     dims = [dim for dim, asked in ((3, down), (4, across)) if asked]
     windows = windows.flip(dims) if dims else windows
     return windows.transpose(3, 4) if turned else windows
+
+
+def random_windows(picture: Tensor, number: int, rng: np.random.Generator) -> Tensor:
+    """Windows of a picture at random places, as they are.
+
+    Parameters
+    ----------
+    picture : Tensor of float32, shape (3, H, W)
+        One with a side of less than 128 pixels is enlarged, as `imgrestore.nets.judge.windows_of` does.
+    number : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Tensor, shape (number, 3, 128, 128)
+    """
+    side = min(WINDOW, *picture.shape[1:])
+    windows = picture.new_empty(number, 3, side, side)
+    for window in windows:
+        top, left = (int(rng.integers(length - side + 1)) for length in picture.shape[1:])
+        window.copy_(picture[:, top : top + side, left : left + side])
+    if side < WINDOW and number:
+        windows = F.interpolate(windows, size=(WINDOW, WINDOW), mode="bicubic", antialias=True)
+    return windows if number else picture.new_empty(0, 3, WINDOW, WINDOW)
 
 
 def _cut(picture: NDArray, scale: float, number: int, generator: torch.Generator) -> Tensor:

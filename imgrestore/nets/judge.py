@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imgrestore import ops
 
-__all__ = ["WINDOW", "Judge", "windows_of"]
+__all__ = ["WINDOW", "Judge", "levelled", "window_places", "windows_of"]
 
 # Pixels across a window, and at most so many of them along a side of a picture.
 WINDOW, ALONG = 128, 5
@@ -56,7 +58,7 @@ class Judge(nn.Module):
         -------
         Tensor of float32, shape (N,)
         """
-        said = self.say(self.look(_levelled(windows.flatten(0, 1).float()))).float()
+        said = self.say(self.look(levelled(windows.flatten(0, 1).float()))).float()
         evidence, weight = said.unflatten(0, windows.shape[:2]).transpose(1, 2).flatten(2).unbind(1)
         return (evidence * torch.softmax(weight, dim=1)).sum(1)
 
@@ -73,21 +75,53 @@ def windows_of(picture: Tensor) -> Tensor:
     -------
     Tensor, shape (K, 3, 128, 128)
     """
+    places = window_places(picture.shape[1:])
     side = min(WINDOW, *picture.shape[1:])
-    tops, lefts = (_spread(length - side, side) for length in picture.shape[1:])
-    windows = torch.stack([picture[:, y : y + side, x : x + side] for y in tops for x in lefts])
+    windows = torch.stack([picture[:, y : y + side, x : x + side] for y, x in places])
     if side < WINDOW:
         windows = F.interpolate(windows, size=(WINDOW, WINDOW), mode="bicubic", antialias=True)
     return windows
+
+
+def window_places(size: Sequence[int]) -> list[tuple[int, int]]:
+    """The upper left corners of the windows of a picture.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Height and width.
+
+    Returns
+    -------
+    list of (int, int)
+        In the order of `windows_of`. Each window is 128 pixels wide, or as the shorter side where that is less.
+    """
+    side = min(WINDOW, *size)
+    tops, lefts = (_spread(length - side, side) for length in size)
+    return [(y, x) for y in tops for x in lefts]
+
+
+def levelled(planes: Tensor, box: Callable[..., Tensor] = ops.box) -> Tensor:
+    """Each pixel less the mean of its surroundings, over their contrast.
+
+    Parameters
+    ----------
+    planes : Tensor of float32, shape (N, 3, H, W)
+        Range [0, 1].
+    box : callable
+        `imgrestore.ops.box`, or its twin.
+
+    Returns
+    -------
+    Tensor, same shape
+        Contrast is that of all channels together, and none is made of less than a hundredth of the range.
+    """
+    detail = planes - box(planes, NEAR, boundary="shrink")
+    power = box(detail.square().mean(1, keepdim=True), NEAR, boundary="shrink")
+    return detail / (power.clamp_min(0).sqrt() + QUIET)
 
 
 def _spread(room: int, side: int) -> list[int]:
     count = min(ALONG, 1 + -(-room // side))
     places: list[int] = torch.linspace(0, room, count).round().long().tolist()
     return places
-
-
-def _levelled(windows: Tensor) -> Tensor:
-    detail = windows - ops.box(windows, NEAR, boundary="shrink")
-    power = ops.box(detail.square().mean(1, keepdim=True), NEAR, boundary="shrink")
-    return detail / (power.clamp_min(0).sqrt() + QUIET)

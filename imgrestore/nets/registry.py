@@ -16,6 +16,7 @@ __all__ = ["NETS", "classes", "hollow", "name_of"]
 # Class of a net -> its module, and the class of its configuration there, which has `to_dict` and `from_dict`.
 NETS = {
     "DeepWiener": ("imgrestore.nets.deep_wiener", "DeepWienerConfig"),
+    "Diagnoser": ("imgrestore.nets.diagnoser", "DiagnoserConfig"),
     "Refiner": ("imgrestore.nets.refiner", "RefinerConfig"),
     "Separator": ("imgrestore.nets.separator", "SeparatorConfig"),
 }

@@ -66,8 +66,8 @@ def export(trainer: Trainer) -> dict[str, Any]:
         "seed": options.seed,
         "machine": machine(trainer.device, trainer.world.size),
         "torch": torch.__version__,
-        "validation PSNR in dB": _rounded(best.scores),
-        "validation PSNR in dB after rounding to float16": _rounded(ground.validate(rounded)),
+        f"validation {ground.measure.title}": _rounded(best.scores),
+        f"validation {ground.measure.title} after rounding to float16": _rounded(ground.validate(rounded)),
         **_rounded(ground.remarks(rounded)),
         "sha256": sha256,
     }
@@ -75,5 +75,5 @@ def export(trainer: Trainer) -> dict[str, Any]:
     return card
 
 
-def _rounded(scores: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 3) for name, value in scores.items()}
+def _rounded(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 3) if isinstance(value, float) else value for name, value in facts.items()}

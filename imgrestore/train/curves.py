@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 
 from imgrestore.train.checkpoint import write_bytes
+from imgrestore.train.scores import PSNR
 from imgrestore.train.tables import Table
 
 __all__ = ["draw"]
@@ -13,15 +14,17 @@ __all__ = ["draw"]
 FEW = 30
 
 
-def draw(log: Table, validation: Table, path: Path) -> None:
+def draw(log: Table, validation: Table, path: Path, title: str = PSNR.title) -> None:
     """Draw the curves as PNG.
 
     Parameters
     ----------
     log, validation : Table
-        ``log.csv`` with a column ``loss``, ``val.csv`` with "before CASE" and "net CASE" in dB.
+        ``log.csv`` with a column ``loss``, ``val.csv`` with "before CASE" and "net CASE".
     path : Path
         The file to write.
+    title : str
+        What the scores are.
 
     Raises
     ------
@@ -45,7 +48,7 @@ def draw(log: Table, validation: Table, path: Path) -> None:
         if f"before {case}" in scores[0]:
             below.axhline(scores[0][f"before {case}"], color=f"C{number}", linestyle=":", linewidth=1)
     below.set_xlabel("step")
-    below.set_ylabel("validation PSNR in dB (dotted: before the net)")
+    below.set_ylabel(f"validation {title} (dotted: before the net)")
     if cases:
         below.legend()
     stream = io.BytesIO()

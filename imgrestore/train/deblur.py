@@ -25,7 +25,7 @@ from imgrestore.nets.deep_wiener import DeepWiener, DeepWienerConfig
 from imgrestore.ops.blur_operator import BlurOperator, fast_size
 from imgrestore.train.ground import CallError, TrainError, net_config, reading
 from imgrestore.train.options import Options
-from imgrestore.train.scores import psnr, sheet
+from imgrestore.train.scores import PSNR, Measure, psnr, sheet
 
 __all__ = ["DeblurGround", "classical_estimate"]
 
@@ -98,6 +98,7 @@ class DeblurGround:
     needs: ClassVar[tuple[str, ...]] = ("clean",)
     takes: ClassVar[tuple[str, ...]] = ("pairs",)
     defaults: ClassVar[Mapping[str, Any]] = {"batch": 64, "size": 192, "loss": "psnr"}
+    measure: ClassVar[Measure] = PSNR
 
     def __init__(self, options: Options, device: torch.device) -> None:
         if options.size != fast_size(options.size) or options.size <= 2 * MARGIN:

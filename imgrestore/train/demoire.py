@@ -25,7 +25,7 @@ from imgrestore.nets.refiner import Refiner, RefinerConfig
 from imgrestore.tasks.demoire_net import DOUBT
 from imgrestore.train.ground import CallError, TrainError, net_config, reading
 from imgrestore.train.options import Options
-from imgrestore.train.scores import psnr, sheet
+from imgrestore.train.scores import PSNR, Measure, psnr, sheet
 
 __all__ = ["DemoireGround"]
 
@@ -69,6 +69,7 @@ class DemoireGround:
     needs: ClassVar[tuple[str, ...]] = ()
     takes: ClassVar[tuple[str, ...]] = ("clean", "pairs")
     defaults: ClassVar[Mapping[str, Any]] = {"batch": 8, "size": 128, "loss": "psnr"}
+    measure: ClassVar[Measure] = PSNR
 
     def __init__(self, options: Options, device: torch.device) -> None:
         if not options.clean and not options.pairs:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from imgrestore.train.options import GROUNDS, ONLY, SIZES, Options
+from imgrestore.train.scores import Measure
 
 __all__ = ["CallError", "Ground", "TrainError", "ground_of", "net_config", "options_for", "reading"]
 
-SOURCES = ("clean", "pairs", "masks", "textures")
+SOURCES = ("clean", "pairs", "masks", "textures", "classes")
 Config = TypeVar("Config")
 
 
@@ -41,6 +42,8 @@ class Ground(Protocol):
         Which sources ("clean", "pairs", ...) have to be given, and which others may be.
     defaults : mapping
         Fields of `Options` that this task begins with where the user sets nothing.
+    measure : Measure
+        What its scores are; more is better.
     sets : list of str
         Names of the data sets (folders) that are trained on.
     held : list of str
@@ -54,6 +57,7 @@ class Ground(Protocol):
     needs: ClassVar[tuple[str, ...]]
     takes: ClassVar[tuple[str, ...]]
     defaults: ClassVar[Mapping[str, Any]]
+    measure: ClassVar[Measure]
     sets: list[str]
     held: list[str]
     count: int
@@ -74,10 +78,13 @@ class Ground(Protocol):
         """The loss, a scalar: a mean over the part's pictures. Called under autocast where bf16 is on."""
 
     def validate(self, net: nn.Module) -> dict[str, float]:
-        """PSNR in dB of fixed held-out cases: "before CASE" and "net CASE" of each. Without gradients."""
+        """Scores of fixed held-out cases: "before CASE" and "net CASE" of each. Without gradients."""
 
-    def remarks(self, net: nn.Module) -> dict[str, float]:
-        """Other numbers about the net for its card, by what they are; none by which it is chosen. Without gradients."""
+    def remarks(self, net: nn.Module) -> dict[str, Any]:
+        """Other facts about the net for its card, by what they are; none by which it is chosen. Without gradients.
+
+        Plain values, as JSON has them.
+        """
 
     def samples(self, net: nn.Module) -> NDArray[Any]:
         """A sheet to look at (uint8, (H, W, 3)): a row of observed, classical, net, truth for some held-out crops."""
@@ -192,7 +199,7 @@ def reading(option: str, path: str) -> Iterator[None]:
     Parameters
     ----------
     option : str
-        "clean", "pairs", "masks" or "textures".
+        One of `SOURCES`.
     path : str
         What the user gave.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-__all__ = ["GROUNDS", "LOSSES", "ONLY", "OPTIMIZERS", "SIZES", "Options"]
+__all__ = ["GROUNDS", "LOSSES", "ONLY", "OPTIMIZERS", "OWN_LOSSES", "SIZES", "Options"]
 
 GROUNDS = {
     "deblur": "imgrestore.train.deblur:DeblurGround",
@@ -16,8 +16,11 @@ GROUNDS = {
     "dereflect": "imgrestore.train.dereflect:DereflectGround",
     "despecular": "imgrestore.train.despecular:DespecularGround",
     "derust": "imgrestore.train.derust:DerustGround",
+    "diagnose": "imgrestore.train.diagnose:DiagnoseGround",
 }
 LOSSES = ("mse", "mae", "charbonnier", "ssim", "psnr")
+# Tasks whose results are no pictures have a loss of their own.
+OWN_LOSSES = {"diagnose": ("cross-entropy",)}
 # With the learning rate that each begins with: at these a small deblurring net learned steadily.
 OPTIMIZERS = {"adam": 1.5e-3, "adamw": 1.5e-3, "sgd": 2e-3, "momentum": 5e-4, "rmsprop": 5e-4}
 COMPILE = ("off", "conv", "shift", "auto")
@@ -42,6 +45,8 @@ class Options:
         The weights' file; the run's folder lies beside it, under the same name without the suffix.
     clean, pairs, masks, textures : str
         Sources, empty where there is none: folders, or files packed by ``python -m imgrestore.data``.
+    classes : str
+        A folder of classes, as `imgrestore.data.classes.read_classes` takes it; empty where there is none.
     minutes, steps : float, int
         The schedule's length; steps, where they are not 0, count instead of minutes.
     slice : float
@@ -54,7 +59,7 @@ class Options:
     net : mapping
         What the user set of the net's size: width, blocks, stages, features.
     optimizer, loss : str
-        One of `OPTIMIZERS`, one of `LOSSES`.
+        One of `OPTIMIZERS`, one of `LOSSES` or of the task's own (`OWN_LOSSES`).
     lr, decay : float
         Learning rate at its highest (0 for the optimizer's own) and weight decay.
     seed, workers, validation : int
@@ -83,6 +88,7 @@ class Options:
     pairs: str = ""
     masks: str = ""
     textures: str = ""
+    classes: str = ""
     minutes: float = 60.0
     steps: int = 0
     slice: float = 0.0
@@ -111,7 +117,7 @@ class Options:
     def __post_init__(self) -> None:
         _one_of("task", self.task, tuple(GROUNDS))
         _one_of("optimizer", self.optimizer, tuple(OPTIMIZERS))
-        _one_of("loss", self.loss, LOSSES)
+        _one_of("loss", self.loss, OWN_LOSSES.get(self.task, LOSSES))
         _one_of("compile", self.compile, COMPILE)
         if Path(self.out).suffix != SUFFIX:
             raise ValueError(f"--out is {self.out}; expected a file ending in {SUFFIX}")

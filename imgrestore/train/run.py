@@ -20,7 +20,7 @@ from imgrestore.train.compiling import compile_parts
 from imgrestore.train.ground import TrainError
 from imgrestore.train.options import Options
 from imgrestore.train.report import Report, reporting
-from imgrestore.train.scores import gain
+from imgrestore.train.scores import Measure, gain
 from imgrestore.train.tables import Table
 from imgrestore.train.trainer import Best, Trainer, machine
 
@@ -201,7 +201,7 @@ class Run:
             "memory_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2) if t.device.type == "cuda" else "",
         }
         self.log.add(row)
-        best = "" if t.best is None else f", val {t.best.gain:.2f} dB"
+        best = "" if t.best is None else f", val {t.best.gain:.2f}{t.ground.measure.unit}"
         self.report.row(
             f"step {t.step}, {t.elapsed / 60:.2f} min: loss {loss:.5g}, lr {row['lr']:.3g}, "
             f"{row['pictures_per_s']} pictures/s{best}"
@@ -217,7 +217,7 @@ class Run:
         self.pause = max(t.options.validate_every, PATIENCE * (time.monotonic() - began))
         self.last = (t.step, scores)
         self.scores.add({"step": t.step, "minutes": round(t.elapsed / 60, 3), **_digits(scores)})
-        self.report.say(f"validation at step {t.step}, {t.elapsed / 60:.1f} min: {_told(scores)}")
+        self.report.say(f"validation at step {t.step}, {t.elapsed / 60:.1f} min: {_told(scores, t.ground.measure)}")
         if math.isfinite(gain(scores)) and (t.best is None or gain(scores) > t.best.gain):
             t.keep_best(Best(t.step, gain(scores), scores))
         self._save()
@@ -230,7 +230,7 @@ class Run:
         io.write(folder / "samples.png", t.ground.samples(t.ema), overwrite=True)
         if self.can_draw:
             try:
-                curves.draw(self.log, self.scores, folder / "curves.png")
+                curves.draw(self.log, self.scores, folder / "curves.png", t.ground.measure.title)
             except ImportError as error:
                 self.can_draw = False
                 self.report.say(f"no curves are drawn: {error}; pip install 'imgrestore[train]'")
@@ -247,7 +247,7 @@ class Run:
         card = export(t)
         if card["steps"] == 0:
             self.report.say("no step scored better than the net did untrained, and so that is what is exported")
-        told = _told(card["validation PSNR in dB after rounding to float16"])
+        told = _told(card[f"validation {t.ground.measure.title} after rounding to float16"], t.ground.measure)
         self.report.say(f"{t.options.out}: the net of step {card['steps']}, {card['sha256'][:12]}: {told}")
 
 
@@ -304,6 +304,7 @@ def _digits(scores: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in scores.items()}
 
 
-def _told(scores: dict[str, float]) -> str:
+def _told(scores: dict[str, float], measure: Measure) -> str:
     cases = [name.removeprefix("net ") for name in scores if name.startswith("net ")]
-    return " | ".join(f"{case} {scores[f'before {case}']:.2f} -> {scores[f'net {case}']:.3f} dB" for case in cases)
+    found = ((case, scores[f"before {case}"], scores[f"net {case}"]) for case in cases)
+    return " | ".join(f"{case} {before:.2f} -> {after:.3f}{measure.unit}" for case, before, after in found)

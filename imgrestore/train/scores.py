@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["gain", "psnr", "sheet"]
+__all__ = ["PSNR", "SHARES", "Measure", "gain", "psnr", "sheet"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What the scores of a ground are.
+
+    Attributes
+    ----------
+    title : str
+        With the unit, as the card and the curves call it.
+    unit : str
+        As it is put after a number, with a blank before it; empty where there is none.
+    """
+
+    title: str
+    unit: str = ""
+
+
+PSNR, SHARES = Measure("PSNR in dB", " dB"), Measure("shares of 1")
 
 
 def psnr(result: torch.Tensor, target: torch.Tensor) -> float:
@@ -38,7 +58,7 @@ def gain(scores: dict[str, float]) -> float:
     Returns
     -------
     float
-        In dB; NaN where one of them is.
+        In the scores' unit; NaN where one of them is.
     """
     found = [value for name, value in scores.items() if name.startswith("net ")]
     return sum(found) / len(found)

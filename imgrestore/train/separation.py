@@ -23,7 +23,7 @@ from imgrestore.nets.separator import LAYERS, Form, Separated, Separator, Separa
 from imgrestore.tasks.separation import MARKS, marks_of
 from imgrestore.train.ground import TrainError, net_config, reading
 from imgrestore.train.options import Options
-from imgrestore.train.scores import psnr, sheet
+from imgrestore.train.scores import PSNR, Measure, psnr, sheet
 
 __all__ = ["SeparationGround"]
 
@@ -64,6 +64,7 @@ class SeparationGround:
     needs: ClassVar[tuple[str, ...]] = ("clean",)
     takes: ClassVar[tuple[str, ...]] = ("pairs", "masks")
     defaults: ClassVar[Mapping[str, Any]] = {"batch": 8, "size": 128, "loss": "psnr"}
+    measure: ClassVar[Measure] = PSNR
     # Weight of what is said to be undamaged in drawn pictures, which may be damaged by nature.
     sure: ClassVar[float] = 1.0
     # How many of those drawn afresh are shown to the classical method, where it is quick enough.

@@ -34,9 +34,9 @@ class Best:
     ----------
     step : int
     gain : float
-        What nets are ranked by, in dB.
+        What nets are ranked by.
     scores : dict
-        The validation's, in dB.
+        The validation's.
     """
 
     step: int

@@ -1,0 +1,211 @@
+"""What a diagnoser learns from and is scored on: damaged pictures, or a user's classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from imgrestore.data.classes import Classes, read_classes
+from imgrestore.data.damages import NONE, DamagedPicture, damaged, drawn_damages, finished, seeded_cases
+from imgrestore.data.estimates import content_of
+from imgrestore.data.pack import read_pack, split
+from imgrestore.data.windows import random_windows
+from imgrestore.nets.diagnoser import DAMAGES, DiagnoserConfig, view_of
+from imgrestore.train.ground import TrainError, reading
+from imgrestore.train.options import Options
+
+__all__ = ["Cases", "ClassSource", "DamageSource", "Source"]
+
+# A picture is learned from so often on average, and so many batches of pictures are there to choose from.
+REUSED, KEPT = 4, 8
+# Windows of each picture that a step sees.
+WINDOWS = 2
+# Held-out pictures of each kind.
+EACH = 30
+# Of classes: sides of the part of a picture that is seen, as parts of its own, and by how much its tones change.
+PART, CONTRAST, OFFSET = 0.8, (0.7, 1.3), 0.15
+# Pictures no wider are seen whole and need no windows; the view is no smaller than the least.
+VIEW, LEAST_VIEW = 112, 32
+
+
+@dataclass
+class Cases:
+    """What a step learns from.
+
+    Attributes
+    ----------
+    view : Tensor of float32, shape (N, 3, view, view)
+        As `imgrestore.nets.diagnoser.Diagnoser.forward` takes it; `windows`, too.
+    windows : Tensor of float32, shape (N, K, 3, 128, 128)
+    truth : Tensor
+        Of several classes float32 (N, classes), 1 for each that is present; else int64 (N,).
+    strength : Tensor of float32, shape (N, classes)
+        From 0 to 1.
+    """
+
+    view: Tensor
+    windows: Tensor
+    truth: Tensor
+    strength: Tensor
+
+
+class Source(Protocol):
+    """Where the cases come from.
+
+    Attributes
+    ----------
+    config : DiagnoserConfig
+        Of a net that goes with them.
+    labels : tuple of str
+        The possible answers: the classes, and "none" where there may be none.
+    sets, held, count, content
+        As `imgrestore.train.ground.Ground` has them; the last is a fingerprint of the pictures.
+    scored : list of (Tensor of uint8 (3, H, W), int)
+        Held-out pictures and their answers.
+    """
+
+    config: DiagnoserConfig
+    labels: tuple[str, ...]
+    sets: list[str]
+    held: list[str]
+    count: int
+    content: str
+    scored: list[tuple[Tensor, int]]
+
+    def batch(self, step: int, part: int, config: DiagnoserConfig) -> Cases:
+        """A part of a step's batch, for a net of this configuration; it follows from the seed, step and part alone."""
+
+
+class DamageSource:
+    """Clean pictures, damaged as they are drawn; see `Source`.
+
+    Parameters
+    ----------
+    options : Options
+    """
+
+    def __init__(self, options: Options) -> None:
+        with reading("clean", options.clean):
+            pictures = read_pack(options.clean)
+        learnt, self.held = split(pictures, options.validation)
+        if len(learnt) < 2:
+            raise TrainError(f"--clean {options.clean} holds {len(pictures)} pictures; expected 3 or more")
+        self.config = DiagnoserConfig()
+        self.labels: tuple[str, ...] = (*DAMAGES, NONE)
+        self.sets = sorted({name.split("/")[0] for name in pictures})
+        self.content = content_of({name: (one,) for name, one in pictures.items()})
+        self.pictures = [pictures[name] for name in learnt]
+        self.count, self.options = len(learnt), options
+        self.drawn: dict[tuple[int, int], DamagedPicture] = {}
+        held = [pictures[name] for name in self.held]
+        self.scored = [
+            ((picture * 255).round().byte(), self.labels.index(truth))
+            for picture, truth in seeded_cases(held, EACH, options.size)
+        ]
+
+    def batch(self, step: int, part: int, config: DiagnoserConfig) -> Cases:
+        """Pictures with none, one or two damages.
+
+        To damage a picture takes far longer than to learn from it. So every step draws a few new pictures and leaves
+        out those that were drawn first; it learns from some of all that are there.
+        """
+        o = self.options
+        rng = np.random.default_rng((o.seed_of(step, part), 1))
+        new = -(-o.part_size // REUSED)
+        numbers = rng.integers(new * step, new * step + KEPT * o.part_size, o.part_size)
+        drawn = [self._picture(part, int(number)) for number in numbers]
+        # What was left behind is not asked for again.
+        for key in [key for key in self.drawn if key[0] == part and key[1] < new * step]:
+            del self.drawn[key]
+        views, windows = _seen([finished(one, rng) for one in drawn], config, rng)
+        truth, strength = (torch.stack([getattr(one, name) for one in drawn]) for name in ("present", "strength"))
+        return Cases(views, windows, truth, strength)
+
+    def _picture(self, part: int, number: int) -> DamagedPicture:
+        """The picture of a number, which follows from the seed, the part and the number alone."""
+        if (part, number) not in self.drawn:
+            rng = np.random.default_rng((self.options.seed_of(number, part), 0))
+            clean, other = (self.pictures[int(rng.integers(len(self.pictures)))] for _ in range(2))
+            self.drawn[part, number] = damaged(clean, drawn_damages(rng), self.options.size, rng, other)
+        return self.drawn[part, number]
+
+
+class ClassSource:
+    """A user's pictures in their classes; see `Source`.
+
+    Parameters
+    ----------
+    options : Options
+    """
+
+    def __init__(self, options: Options) -> None:
+        with reading("classes", options.classes):
+            found = read_classes(options.classes)
+        self.labels = found.names
+        held = _held(found, options.validation)
+        learnt = [i for i in range(len(found.labels)) if i not in held and i not in found.tested]
+        for part in (learnt, held):
+            lacking = set(range(len(found.names))) - {found.labels[i] for i in part}
+            if lacking:
+                name = found.names[min(lacking)]
+                raise TrainError(f"--classes {options.classes}: {name} has too few pictures; expected 2 or more")
+        self.held = [found.titles[i] for i in sorted(held)]
+        self.sets = [Path(options.classes).name]
+        self.content = content_of({t: (p,) for t, p in zip(found.titles, found.pictures, strict=True)})
+        self.of_class: list[list[NDArray[np.uint8]]] = [[] for _ in found.names]
+        for i in learnt:
+            self.of_class[found.labels[i]].append(found.pictures[i])
+        self.count, self.options = len(learnt), options
+        widest = max(max(one.shape[:2]) for own in self.of_class for one in own)
+        view = min(VIEW, max(LEAST_VIEW, widest))
+        default = DiagnoserConfig()
+        self.config = replace(
+            default, classes=found.names, several=False, view=view, detail=default.detail if widest > view else 0
+        )
+        self.scored = [(_planes(found.pictures[i]), found.labels[i]) for i in sorted(held)]
+
+    def batch(self, step: int, part: int, config: DiagnoserConfig) -> Cases:
+        """Pictures, as often of one class as of another; parts of them, mirrored, with other tones."""
+        rng, size = np.random.default_rng(self.options.seed_of(step, part)), self.options.part_size
+        labels = rng.integers(len(self.labels), size=size)
+        own = [self.of_class[label] for label in labels]
+        pictures = [_altered(some[int(rng.integers(len(some)))], rng) for some in own]
+        views, windows = _seen(pictures, config, rng)
+        return Cases(views, windows, torch.from_numpy(labels), torch.ones(size, len(self.labels)))
+
+
+def _held(found: Classes, count: int) -> set[int]:
+    """So many pictures of each class: of those that are there to be tested on, else at most a quarter of all."""
+    held: set[int] = set()
+    for label in range(len(found.names)):
+        own = [i for i, one in enumerate(found.labels) if one == label and (not found.tested or i in found.tested)]
+        most = min(count, len(own) if found.tested else max(1, len(own) // 4))
+        held |= {own[round((i + 0.5) * len(own) / most - 0.5)] for i in range(most)} if own else set()
+    return held
+
+
+def _planes(picture: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+
+def _altered(picture: NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
+    """A large part of a picture, mirrored at random, with other tones: float32 (3, H, W)."""
+    height, width = (max(1, round(length * rng.uniform(PART, 1))) for length in picture.shape[:2])
+    top, left = (int(rng.integers(n - m + 1)) for n, m in zip(picture.shape[:2], (height, width), strict=True))
+    planes = _planes(picture[top : top + height, left : left + width]).float() / 255
+    planes = planes.flip(2) if rng.random() < 0.5 else planes
+    return ((planes - 0.5) * rng.uniform(*CONTRAST) + 0.5 + rng.uniform(-OFFSET, OFFSET)).clamp(0, 1)
+
+
+def _seen(pictures: Sequence[Tensor], config: DiagnoserConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """What a net sees of pictures in training: the whole of each, reduced, and a few windows at random."""
+    views = torch.stack([view_of(one, config.view) for one in pictures])
+    number = WINDOWS if config.detail else 0
+    return views, torch.stack([random_windows(one, number, rng) for one in pictures])
