@@ -18,7 +18,10 @@ FLOORS = (
     ("classical", "nets", "losses"),
     ("tasks",),
     ("restore", "data", "tiles", "evidence", "evidence_sheet"),
-    ("train", "evaluate", "evaluate_cases", "evaluate_diagnosis", "export", "export_recipes", "export_wiener", "scale"),
+    (
+        *("train", "evaluate", "evaluate_cases", "evaluate_diagnosis", "scale"),
+        *("export", "export_recipes", "export_separator", "export_wiener"),
+    ),
     ("cli", "web", "__main__"),
 )
 STRANGERS = ("classical", "nets", "losses")

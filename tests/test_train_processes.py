@@ -127,7 +127,7 @@ def test_a_signal_to_any_process_stops_all_and_they_go_on(tmp_path, rank):
 def test_parts_are_shared_out():
     assert [list(World(rank, 3).share(6)) for rank in range(3)] == [[0, 3], [1, 4], [2, 5]]
     assert list(World().share(2)) == [0, 1]
-    assert World().agree(3.0, True) == (3.0, True)
+    assert World().agree(3.0, True) == (3.0, True, False)
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ def test_batches_follow_seed_step_and_part(task, tmp_path, pictures):
         assert torch.equal(getattr(a, name), getattr(b, name)), name
     assert not torch.equal(a.observed, c.observed)
     assert first.scored.keys() == {"pairs", "drawn"}
-    assert len(first.scored["drawn"]) == 2
+    assert len(first.scored["drawn"]) == 2 * separation.DRAWS
     assert first.scored["pairs"] == []
 
 

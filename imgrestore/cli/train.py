@@ -81,6 +81,13 @@ def command(
         Path | None,
         typer.Option(metavar="DIR", help="diagnose: a folder for each class of pictures, or CIFAR-10's own files."),
     ] = None,
+    on: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="PICTURE", help="Adapt a net to pictures or folders of one's own, without any truth."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --on: the weights to begin with, not those that ship.")
+    ] = None,
     minutes: Annotated[float, typer.Option(help="Length of the schedule.")] = 60.0,
     steps: Annotated[int, typer.Option(help="Length of the schedule in steps, instead of minutes.")] = 0,
     slice: Annotated[float, typer.Option(help="Stop after so many minutes; the same command goes on.")] = 0.0,
@@ -140,51 +147,55 @@ def command(
     The same command goes on where it was stopped or killed. The net that scored best on the held-out pictures is
     exported, with a card beside it.
 
+    With --on, which may be given several times, a net goes on from weights that there are: what the task makes of the
+    pictures is damaged again, and the net learns to come back. It stops where the held-out parts come back no better.
+
     Under torchrun several processes train one net: torchrun --nproc-per-node 2 -m imgrestore train deblur ...
 
     Status: 0 when the schedule or the slice is over, 1 for an error, 2 where the call makes no sense, 130 or 143 when
     a signal ended it.
     """
+    from imgrestore.train.adapt import adapted
     from imgrestore.train.ground import CallError, TrainError, options_for
     from imgrestore.train.run import FINISHED, SLICE, train
 
     try:
         sizes: dict[str, Any] = {"width": width, "blocks": _numbers(blocks), "stages": stages, "features": features}
-        options = options_for(
-            task.value,
-            {
-                "out": str(out),
-                "clean": str(clean or ""),
-                "pairs": str(pairs or ""),
-                "masks": str(masks or ""),
-                "textures": str(textures or ""),
-                "classes": str(classes or ""),
-                "minutes": minutes,
-                "steps": steps,
-                "slice": slice,
-                "resume": resume,
-                "device": device,
-                "compile": compile.value,
-                "bf16": bf16,
-                "log_every": log_every,
-                "validate_every": validate_every,
-                "save_every": save_every,
-                "optimizer": optimizer and optimizer.value,
-                "loss": loss and loss.value,
-                "lr": lr,
-                "decay": decay,
-                "batch": batch,
-                "parts": parts,
-                "seed": seed,
-                "size": size,
-                "validation": validation,
-                "workers": workers,
-                "psfs": psfs,
-                "iterations": iterations,
-                "net": {name: value for name, value in sizes.items() if value is not None},
-                "command": shlex.join(["imgrestore", *sys.argv[1:]]),
-            },
-        )
+        given: dict[str, Any] = {
+            "out": str(out),
+            "clean": str(clean or ""),
+            "pairs": str(pairs or ""),
+            "masks": str(masks or ""),
+            "textures": str(textures or ""),
+            "classes": str(classes or ""),
+            "minutes": minutes,
+            "steps": steps,
+            "slice": slice,
+            "resume": resume,
+            "device": device,
+            "compile": compile.value,
+            "bf16": bf16,
+            "log_every": log_every,
+            "validate_every": validate_every,
+            "save_every": save_every,
+            "optimizer": optimizer and optimizer.value,
+            "loss": loss and loss.value,
+            "lr": lr,
+            "decay": decay,
+            "batch": batch,
+            "parts": parts,
+            "seed": seed,
+            "size": size,
+            "validation": validation,
+            "workers": workers,
+            "psfs": psfs,
+            "iterations": iterations,
+            "net": {name: value for name, value in sizes.items() if value is not None},
+            "command": shlex.join(["imgrestore", *sys.argv[1:]]),
+        }
+        if weights is not None and not on:
+            raise CallError(f"--weights is {weights}; expected it with --on, which goes on from them")
+        options = options_for(task.value, adapted(task.value, given, on, weights) if on else given)
         ended = train(options)
     except CallError as error:
         _end(error, USAGE)

@@ -56,25 +56,26 @@ class World:
         parts = flat.split([tensor.numel() for tensor in tensors])
         torch._foreach_copy_(list(tensors), [p.view_as(t) for p, t in zip(parts, tensors, strict=True)])
 
-    def agree(self, elapsed: float, stop: bool) -> tuple[float, bool]:
-        """The first process's clock, and whether any process was asked to stop.
+    def agree(self, elapsed: float, stop: bool, enough: bool = False) -> tuple[float, bool, bool]:
+        """The first process's clock and whether it has had enough, and whether any process was asked to stop.
 
         Parameters
         ----------
         elapsed : float
             Seconds.
-        stop : bool
+        stop, enough : bool
 
         Returns
         -------
         elapsed : float
-        stop : bool
+        stop, enough : bool
         """
         if self.size == 1:
-            return elapsed, stop
-        told = torch.tensor([elapsed if self.leads else 0.0, float(stop)], dtype=torch.float64)
+            return elapsed, stop, enough
+        first = (elapsed, float(enough)) if self.leads else (0.0, 0.0)
+        told = torch.tensor([*first, float(stop)], dtype=torch.float64)
         dist.all_reduce(told)
-        return float(told[0]), bool(told[1] > 0)
+        return float(told[0]), bool(told[2] > 0), bool(told[1] > 0)
 
     def wait(self) -> None:
         """Let all processes arrive here."""

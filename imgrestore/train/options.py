@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-__all__ = ["GROUNDS", "LOSSES", "ONLY", "OPTIMIZERS", "OWN_LOSSES", "SIZES", "Options"]
+__all__ = ["GROUNDS", "LOSSES", "ONLY", "OPTIMIZERS", "OWN_LOSSES", "SHIPPED", "SIZES", "Options"]
 
 GROUNDS = {
     "deblur": "imgrestore.train.deblur:DeblurGround",
@@ -26,6 +26,8 @@ OPTIMIZERS = {"adam": 1.5e-3, "adamw": 1.5e-3, "sgd": 2e-3, "momentum": 5e-4, "r
 COMPILE = ("off", "conv", "shift", "auto")
 # Numbers of a net's size that the command line can set, as far as the net has them.
 SIZES = ("width", "blocks", "stages", "features")
+# The weights to begin with that ship.
+SHIPPED = "shipped"
 # Options that a single task has.
 ONLY = {"iterations": "deblur", "psfs": "deblur"}
 # Up to these no two parts of a step share a seed, and torch takes every seed.
@@ -78,6 +80,10 @@ class Options:
         Go on from the checkpoint, if there is one.
     iterations, psfs : int
         For deblur: iterations of the classical estimate, PSFs that are drawn.
+    start : str
+        Weights to begin with: "shipped" or a file; empty for a new net.
+    patience : int
+        Stop after so many validations in a row that are no better than the best; 0 for never.
     command : str
         What the card says the weights were made by.
     """
@@ -112,6 +118,8 @@ class Options:
     resume: bool = True
     iterations: int = 15
     psfs: int = 20_000
+    start: str = ""
+    patience: int = 0
     command: str = ""
 
     def __post_init__(self) -> None:
@@ -123,7 +131,8 @@ class Options:
             raise ValueError(f"--out is {self.out}; expected a file ending in {SUFFIX}")
         for name in ("batch", "size", "validation", "log_every", "iterations", "psfs"):
             _at_least(name, getattr(self, name), 1)
-        for name in ("steps", "slice", "parts", "lr", "decay", "seed", "workers", "validate_every", "save_every"):
+        free = ("steps", "slice", "parts", "lr", "decay", "seed", "workers", "validate_every", "save_every", "patience")
+        for name in free:
             _at_least(name, getattr(self, name), 0)
         for name, most in (("parts", MOST_PARTS), ("seed", MOST_SEED)):
             if getattr(self, name) > most:
@@ -191,7 +200,8 @@ class Options:
             the net computes in bfloat16 is settled by the trainer, which adds it.
         """
         names = ("task", "seed", "optimizer", "loss", "lr", "decay", "batch", "parts", "size", "validation")
-        return {name: getattr(self, name) for name in names}
+        found = {name: getattr(self, name) for name in names}
+        return {**found, "start": self.start} if self.start else found
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

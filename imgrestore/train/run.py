@@ -96,6 +96,7 @@ class Run:
         self.can_draw = True
         self.since, self.at = 0.0, 0  # where the row of the log began: time and step
         self.pause = trainer.options.validate_every
+        self.worse = 0  # validations in a row that were no better than the best
 
     def run(self) -> str:
         """Carry it out; returns how it ended, see `train`."""
@@ -146,11 +147,15 @@ class Run:
         self.at = t.step
         while True:
             now = time.monotonic()
-            t.elapsed, stop = t.world.agree(before + now - began, bool(asked))
+            worse = o.patience > 0 and self.worse >= o.patience
+            t.elapsed, stop, enough = t.world.agree(before + now - began, bool(asked), worse)
             if stop:
                 return asked[0] if asked else "a signal to another process"
             if t.progress() >= 1:
                 t.check()
+                return FINISHED
+            if enough:
+                self.report.say(f"enough at step {t.step}: {o.patience} validations in a row were no better")
                 return FINISHED
             if o.slice and t.elapsed - before >= 60 * o.slice:
                 return SLICE
@@ -220,6 +225,9 @@ class Run:
         self.report.say(f"validation at step {t.step}, {t.elapsed / 60:.1f} min: {_told(scores, t.ground.measure)}")
         if math.isfinite(gain(scores)) and (t.best is None or gain(scores) > t.best.gain):
             t.keep_best(Best(t.step, gain(scores), scores))
+            self.worse = 0
+        else:
+            self.worse += 1
         self._save()
         if time.monotonic() - self.drawn > DRAW_EVERY:
             self._draw()

@@ -29,8 +29,10 @@ __all__ = ["SeparationGround"]
 
 # Shorter side of what is kept of pairs and marked pictures, and side of the drawn pictures whose estimates are kept.
 KEPT, DRAWN = 320, 256
-# How many of these there are, and how many are held out to be scored.
+# How many of these there are, and how many clean pictures are held out to be scored.
 POOL, HELD_DRAWN = 480, 16
+# Damages drawn on each of the held-out clean pictures: with one, chance decided which net was the best.
+DRAWS = 4
 # Shares of the crops: real pairs, marked pictures, drawn ones with classical estimates; the others are drawn afresh.
 REAL, MARKED, POOLED = 0.3, 0.2, 0.15
 # How many of the fresh ones are undamaged, how many are truths of real pairs, and how often a user's mask is told.
@@ -41,7 +43,7 @@ STRUCTURE, WHERE = 0.2, 0.3
 LOOSE = 3
 SHOWN_SIDE, SHOWN = 256, 4
 FEW = 16
-VERSION = 2
+VERSION = 3
 PLANES = ("observed", "truth", "estimate", "layer", "found", "area")
 # What is drawn for held-out pictures and for the pool has seeds of its own, apart from those of the steps.
 HELD_SEED, POOL_SEED = 1 << 40, 1 << 41
@@ -114,7 +116,7 @@ class SeparationGround:
         self.unseen = [reduced_to(clean[name], KEPT) for name in held_clean]
         jobs = {name: (self.task, "pair", *pair, None) for name, pair in pairs.items()}
         jobs |= {name: (self.task, "mask", *pair, None) for name, pair in marked.items()}
-        for kind, seed, number in (("drawn", POOL_SEED, POOL), ("held", HELD_SEED, len(self.unseen))):
+        for kind, seed, number in (("drawn", POOL_SEED, POOL), ("held", HELD_SEED, DRAWS * len(self.unseen))):
             jobs |= {f"{kind}/{i}": (self.task, "drawn", *self._drawn(seed + i, kind == "held")) for i in range(number)}
         items = dict(zip(jobs, self._estimates(jobs), strict=True))
         self.real, self.marked, self.pool = (

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from imgrestore.train import checkpoint
+from imgrestore.train.adapt import start_of
 from imgrestore.train.distributed import join
 from imgrestore.train.ground import CallError, Ground, TrainError, ground_of
 from imgrestore.train.optimizers import Clip, optimizer_of, rate_at
@@ -79,7 +80,10 @@ class Trainer:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = self.device.type == "cuda"
         self.ground = (ground or ground_of(options.task))(self.options, self.device)
-        net = self.ground.net().to(self.device)
+        net = self.ground.net()
+        if options.start:
+            net.load_state_dict(start_of(options.task, options.start).state_dict())
+        net = net.to(self.device)
         self.net: nn.Module = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = copy.deepcopy(self.net).requires_grad_(False).eval()
         self.optimizer = optimizer_of(options.optimizer, self.net, options.lr, options.decay)
