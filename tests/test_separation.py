@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+import set_reflection
 import torch
 from set_shadow import photograph
 
@@ -12,7 +13,7 @@ from imgrestore.nets import weights
 from imgrestore.nets.separator import Separator, SeparatorConfig
 from imgrestore.tasks import separation
 
-TASKS = {"deshadow": (deshadow, "factor", "gain", -0.4), "dereflect": (dereflect, "added", "reflection", 0.05)}
+TASKS = {"deshadow": (deshadow, "factor", "gain", -0.8), "dereflect": (dereflect, "added", "reflection", 0.05)}
 EACH = pytest.mark.parametrize("name", sorted(TASKS))
 
 
@@ -71,16 +72,35 @@ def test_where_the_net_sees_nothing_the_classical_estimate_stays(name, own, pict
     assert np.array_equal(task(picture, refine=False), plain)
 
 
-@EACH
-def test_doubt_changes_less(name, own, picture):
-    task, _, layer, change = TASKS[name]
-    kind = separation.MARKS[name]
-    middle = (kind.certain + kind.sure) / 2
-    half = float(np.log(middle / (1 - middle)))
-    sure, unsure = (task(picture, weights=own(name, change, odds), details=True) for odds in (9.0, half))
-    plain = task(picture, method="classical", details=True).layers[layer]
-    largest = [np.abs(one.layers[layer] - plain).max() for one in (sure, unsure)]
-    assert 0 < largest[1] < 0.8 * largest[0]
+def ramp():
+    """A picture without damage whose brightest part has about half the light."""
+    rng = np.random.default_rng(0)
+    even = np.linspace(0.3, 0.5, 96)[None, :, None] * np.ones((96, 1, 3))
+    return (even + rng.normal(0, 0.002, even.shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("lifted", "share"), [(0.3, 0.0), (0.48, 0.5), (0.65, 1.0)])
+def test_shadows_are_believed_by_the_light_that_they_took(own, lifted, share):
+    """Half the light times exp(0.48) - 1 is 0.31, half way between doubtful and sure."""
+    result = deshadow(ramp(), weights=own("deshadow", -lifted), details=True)
+    assert -np.log(result.layers["gain"]).max() == pytest.approx(share * lifted, abs=0.06)
+    assert ("refined by the net" in result.notes) == (share > 0)
+
+
+@pytest.mark.parametrize(("likely", "share"), [(0.8, 0.0), (0.865, 0.5), (0.95, 1.0)])
+def test_reflections_are_believed_by_how_likely_they_are(own, likely, share):
+    odds = float(np.log(likely / (1 - likely)))
+    result = dereflect(ramp(), weights=own("dereflect", 0.05, odds), details=True)
+    assert result.layers["reflection"].max() == pytest.approx(share * likely * 0.05, abs=0.003)
+
+
+def test_reflections_that_the_statistics_see_are_believed(own):
+    """However unlikely the net's own probabilities make them."""
+    one = set_reflection.SETS["ghosted"]()[0]
+    plain = dereflect(one.observed, method="classical", details=True)
+    result = dereflect(one.observed, weights=own("dereflect", 0.2, 0.0), details=True)
+    assert np.abs(plain.image - one.observed).max() > 0.05
+    assert np.abs(result.layers["reflection"] - plain.layers["reflection"]).max() > 0.05
 
 
 @EACH

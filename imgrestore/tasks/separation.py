@@ -29,9 +29,10 @@ class Kind:
         Names of the two layers.
     form : {"factor", "added", "covered"}
         How it meets the scene.
-    certain, sure : float
-        How much of a picture's most damaged part the net has to take for damaged before it is followed at all, and
-        from where on it is followed altogether: probabilities.
+    doubtful, sure : float
+        Evidence up to which the net is not followed, and from which on it is followed altogether. For a factor it is
+        the light that is given back to the fiftieth part of the picture that gets most of it, for a range of 1; else
+        the mean probability of damage.
     viewed : int
         Shorter side of what the net sees: what belongs together has to fit into its view.
     """
@@ -39,14 +40,14 @@ class Kind:
     scene: str
     layer: str
     form: Form
-    certain: float
+    doubtful: float
     sure: float
     viewed: int
 
 
 MARKS = {
-    "deshadow": Kind("scene", "gain", "factor", 0.6, 0.85, 160),
-    "dereflect": Kind("transmission", "reflection", "added", 0.5, 0.8, 160),
+    "deshadow": Kind("scene", "gain", "factor", 0.26, 0.36, 160),
+    "dereflect": Kind("transmission", "reflection", "added", 0.83, 0.9, 160),
     "despecular": Kind("diffuse", "specular", "added", 0.5, 0.8, 256),
     "derust": Kind("scene", "density", "covered", 0.5, 0.8, 256),
 }
@@ -57,8 +58,8 @@ LEAST_SIDE, LONGEST = 32, 4
 SEEN = 1e-3
 # The least factor that is told, and the darkest pixel that has a shadow's factor of its own.
 LEAST, BLACK = 0.03, 1e-6
-# The most damaged part of a picture, and the radius in parts of its longer side over which it is judged.
-PART, AROUND = 0.02, 0.012
+# The part of a picture that has to be given back its light before a shadow is believed.
+PART = 0.02
 # The guided filter that brings a factor to full size: radius in pixels of the reduced picture, and step of light kept.
 RADIUS, STEP = 3, 0.03
 COLOURS = 3
@@ -169,10 +170,10 @@ def refine(task: str, picture: Tensor, mask: Tensor | None, found: Estimate, net
     likely = torch.sigmoid(told.odds)
     if mask is not None:
         return _corrected(kind, picture, told, replace(found, mask=mask), likely)
-    share = (_presence(likely) - kind.certain) / (kind.sure - kind.certain)
-    if share <= 0:
+    share = _followed(kind, picture, told, found)
+    if share == 0:
         return found
-    held = replace(told, layer=before.layer + min(1.0, share) * (told.layer - before.layer))
+    held = replace(told, layer=before.layer + share * (told.layer - before.layer))
     return replace(_corrected(kind, picture, held, found, likely), mask=likely > 0.5)
 
 
@@ -217,12 +218,22 @@ def _softened(mask: Tensor) -> Tensor:
     return F.avg_pool2d(mask, 3, 1, 1, count_include_pad=False)
 
 
-def _presence(likely: Tensor) -> float:
-    """How likely the most damaged part of a picture is damaged: the mean over it, smoothed."""
-    radius = max(1, round(AROUND * max(likely.shape[1:])))
-    smooth = ops.box(likely, radius, boundary="shrink").flatten()
-    count = max(1, round(PART * len(smooth)))
-    return float(smooth.topk(count).values.mean())
+def _followed(kind: Kind, picture: Tensor, told: _Told, found: Estimate) -> float:
+    """How far the net is followed, from 0 to 1.
+
+    Dark hair and clothes look shaded to a net. But little light is given back to them, much less than to the body or
+    ground on which a shadow is cast. Haze and low contrast look like a reflection; where the classical statistics see
+    one, too, it is one.
+    """
+    if kind.form == "factor":
+        scene, _ = _lifted(picture, told.layer)
+        light = (scene - picture).mean(0).flatten()
+        evidence = float(light.topk(max(1, round(PART * len(light)))).values[-1])
+    elif bool((found.image != picture).any()):
+        return 1.0
+    else:
+        evidence = float(torch.sigmoid(told.odds).mean())
+    return min(1.0, max(0.0, (evidence - kind.doubtful) / (kind.sure - kind.doubtful)))
 
 
 def _corrected(kind: Kind, picture: Tensor, told: _Told, found: Estimate, likely: Tensor) -> Estimate:

@@ -26,6 +26,8 @@ HERE = Path(__file__).parent
 SHA256 = {
     "deblur": "f49aca9389fa7d5dd7a27d8b9ddb772b3b0712ed145a4950605a6ce73cb300e4",
     "demoire": "d38779ab75d29927bc6df13599c11874a26c88aefa3c61ab5bb473a4d7a0df5e",
+    "dereflect": "a6d15a18f3144ab5db1e70f0b20e0d149eca2215d5ed50eea1c5cd0b47fd627d",
+    "deshadow": "2894be513dcbf413f8ee65d985521c7af95909c9aead258bab38de4da3c2dbc2",
 }
 # A file that is larger is not even read: our nets have some megabytes.
 MOST_BYTES = 2**30

@@ -1,0 +1,49 @@
+"""The nets of `deshadow` and `dereflect` that ship: they gain where they can, and leave alone what is undamaged."""
+
+from functools import partial
+
+import damaged
+import numpy as np
+import pytest
+import set_reflection
+import set_shadow
+from skimage import data
+
+from imgrestore import dereflect, deshadow
+
+LIMIT = 1e-5
+
+
+def test_reflections_are_taken_off_better_than_without(name="veiled"):
+    pictures = set_reflection.SETS[name]()
+    plain = damaged.gains(partial(dereflect, method="classical"), pictures)
+    found = damaged.gains(dereflect, pictures)
+    assert damaged.mean(found) > damaged.mean(plain) + 1, found
+    assert damaged.worst(found) > -0.5, found
+    assert max(one.recomposed for one in found) < LIMIT
+
+
+def test_shadows_are_lifted_no_worse_than_without():
+    pictures = set_shadow.cast(1)
+    plain = damaged.gains(partial(deshadow, method="classical"), pictures)
+    found = damaged.gains(deshadow, pictures)
+    assert damaged.mean(found) > damaged.mean(plain) - 0.2, found
+    assert damaged.worst(found) > -0.5, found
+    assert max(one.recomposed for one in found) < LIMIT
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket", "immunohistochemistry", "retina"])
+def test_undamaged_pictures_come_back(name):
+    picture = getattr(data, name)()
+    assert np.array_equal(dereflect(picture), picture)
+    assert damaged.psnr(deshadow(picture) / 255, picture / 255) > 45
+
+
+def test_a_shadow_over_a_face_is_lifted():
+    """The classical method alone leaves it."""
+    face = data.astronaut()[:256, 100:356].astype(np.float32) / 255
+    rows, columns = np.indices(face.shape[:2])
+    shade = (np.hypot((rows - 110) / 50, (columns - 120) / 34) < 1)[..., None]
+    shaded = np.where(shade, face * (0.42, 0.45, 0.5), face).astype(np.float32)
+    before = damaged.psnr(shaded, face)
+    assert damaged.psnr(deshadow(shaded), face) > before + 3
