@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from imgrestore.data import damages
-from imgrestore.data.damages import NONE, damaged, drawn_damages, finished, seeded_cases, strength_of
+from imgrestore.data.damages import NONE, damaged, drawn_damages, finished, scene_of, seeded_cases, strength_of
 from imgrestore.nets.diagnoser import DAMAGES
 
 SIZE = 96
@@ -33,7 +33,8 @@ def plain(monkeypatch):
 
 
 def made(names, seed=0, clean=CLEAN):
-    return damaged(clean, names, SIZE, np.random.default_rng(seed), OTHER)
+    rng = np.random.default_rng(seed)
+    return damaged(scene_of(clean, SIZE, rng), names, rng, OTHER)
 
 
 def shown(names, seed=0):
@@ -62,6 +63,19 @@ def test_a_sound_picture_is_a_part_of_the_clean_one(plain, monkeypatch):
         for y in range(151 - height)
         for x in range(191 - width)
     )
+
+
+def test_pictures_of_one_scene_differ_by_their_damages_alone():
+    rng = np.random.default_rng(4)
+    scene = scene_of(CLEAN, SIZE, rng)
+    cases = [damaged(scene, names, rng, OTHER) for names in ((), ("specular",), ("rust",))]
+    plain, *others = (finished(case, np.random.default_rng(6)) for case in cases)
+    for other in others:
+        assert other.shape == plain.shape
+        same = ((other - plain).abs().amax(0) < 0.02).float().mean()
+        assert 0.3 < float(same) < 1
+    blurred = finished(damaged(scene, ("blur",), rng, OTHER), np.random.default_rng(6))
+    assert blurred.shape == plain.shape
 
 
 def test_one_picture_is_finished_in_many_ways():

@@ -28,6 +28,8 @@ DAMAGES = ("blur", "moire", "shadow", "reflection", "specular", "rust")
 LEAST_VIEW, LARGE_VIEW = 16, 64
 # Numbers that the first fully connected layer gives, and the part of them that training leaves out at random.
 THOUGHTS, FORGOTTEN = 96, 0.2
+# Logarithm of the odds of a class before anything is learned.
+SELDOM = -1.5
 # Ways in which the places of a picture are weighed against each other.
 GLANCES = 4
 
@@ -183,6 +185,9 @@ class Diagnoser(nn.Module):
         self.think = nn.Sequential(nn.Linear(told, THOUGHTS), nn.GELU(), nn.Dropout(FORGOTTEN))
         self.say = nn.Linear(THOUGHTS, len(c.classes))
         self.measure = nn.Linear(THOUGHTS, len(c.classes)) if c.several else None
+        if c.several:
+            # Most pictures are of none of them: to learn that first would only take time.
+            nn.init.constant_(self.say.bias, SELDOM)
 
     def windows_of(self, picture: Tensor) -> Tensor:
         """The windows of a picture (3, H, W) that the net looks at: (K, 3, 128, 128), K being 0 for a net without."""

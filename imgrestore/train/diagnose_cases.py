@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from imgrestore.data.classes import Classes, read_classes
-from imgrestore.data.damages import NONE, DamagedPicture, damaged, drawn_damages, finished, seeded_cases
+from imgrestore.data.damages import NONE, DamagedPicture, damaged, drawn_damages, finished, scene_of, seeded_cases
 from imgrestore.data.estimates import content_of
 from imgrestore.data.pack import read_pack, split
 from imgrestore.data.windows import random_windows
@@ -23,8 +23,9 @@ from imgrestore.train.options import Options
 
 __all__ = ["Cases", "ClassSource", "DamageSource", "Source"]
 
-# A picture is learned from so often on average, and so many batches of pictures are there to choose from.
-REUSED, KEPT = 4, 8
+# Pictures of one scene in a batch; how often each is learned from on average, and how many batches are there to choose
+# from.
+OF_SCENE, REUSED, KEPT = 4, 4, 8
 # Windows of each picture that a step sees.
 WINDOWS = 2
 # Held-out pictures of each kind.
@@ -103,7 +104,7 @@ class DamageSource:
         self.content = content_of({name: (one,) for name, one in pictures.items()})
         self.pictures = [pictures[name] for name in learnt]
         self.count, self.options = len(learnt), options
-        self.drawn: dict[tuple[int, int], DamagedPicture] = {}
+        self.drawn: dict[tuple[int, int], list[DamagedPicture]] = {}
         held = [pictures[name] for name in self.held]
         self.scored = [
             ((picture * 255).round().byte(), self.labels.index(truth))
@@ -111,29 +112,39 @@ class DamageSource:
         ]
 
     def batch(self, step: int, part: int, config: DiagnoserConfig) -> Cases:
-        """Pictures with none, one or two damages.
+        """Pictures with none, one or two damages, several of each scene.
 
-        To damage a picture takes far longer than to learn from it. So every step draws a few new pictures and leaves
-        out those that were drawn first; it learns from some of all that are there.
+        Those of one scene are finished alike, so that nothing but the damages tells them apart: then little that is in
+        the pictures is taken for damage. To damage a picture takes far longer than to learn from it. So every step
+        draws a few new scenes, leaves out those that were drawn first, and learns from some of all that are there.
         """
         o = self.options
         rng = np.random.default_rng((o.seed_of(step, part), 1))
-        new = -(-o.part_size // REUSED)
-        numbers = rng.integers(new * step, new * step + KEPT * o.part_size, o.part_size)
-        drawn = [self._picture(part, int(number)) for number in numbers]
+        count = -(-o.part_size // OF_SCENE)
+        first = max(1, count // REUSED) * step
+        drawn: list[DamagedPicture] = []
+        views, windows = [], []
+        for number in rng.integers(first, first + KEPT * count, count).tolist():
+            seed = int(rng.integers(2**31))
+            for case in self._scene(part, number)[: o.part_size - len(drawn)]:
+                alike = np.random.default_rng(seed)
+                drawn.append(case)
+                view, window = _seen([finished(case, alike)], config, alike)
+                views.append(view)
+                windows.append(window)
         # What was left behind is not asked for again.
-        for key in [key for key in self.drawn if key[0] == part and key[1] < new * step]:
+        for key in [key for key in self.drawn if key[0] == part and key[1] < first]:
             del self.drawn[key]
-        views, windows = _seen([finished(one, rng) for one in drawn], config, rng)
         truth, strength = (torch.stack([getattr(one, name) for one in drawn]) for name in ("present", "strength"))
-        return Cases(views, windows, truth, strength)
+        return Cases(torch.cat(views), torch.cat(windows), truth, strength)
 
-    def _picture(self, part: int, number: int) -> DamagedPicture:
-        """The picture of a number, which follows from the seed, the part and the number alone."""
+    def _scene(self, part: int, number: int) -> list[DamagedPicture]:
+        """The pictures of a scene, which follow from the seed, the part and the number alone."""
         if (part, number) not in self.drawn:
             rng = np.random.default_rng((self.options.seed_of(number, part), 0))
             clean, other = (self.pictures[int(rng.integers(len(self.pictures)))] for _ in range(2))
-            self.drawn[part, number] = damaged(clean, drawn_damages(rng), self.options.size, rng, other)
+            scene = scene_of(clean, self.options.size, rng)
+            self.drawn[part, number] = [damaged(scene, drawn_damages(rng), rng, other) for _ in range(OF_SCENE)]
         return self.drawn[part, number]
 
 
