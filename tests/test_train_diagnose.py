@@ -71,7 +71,7 @@ def test_batches_follow_seed_step_and_part_alone(tmp_path, clean):
     for step in (3, 0, 7):
         first.batch(step, 0)
     a, b, c = again.batch(3, 0), first.batch(3, 0), again.batch(4, 0)
-    for name in ("view", "windows", "truth", "strength"):
+    for name in ("view", "windows", "truth", "strength", "view_change", "window_change"):
         assert torch.equal(getattr(a, name), getattr(b, name)), name
     assert not torch.equal(a.view, c.view)
     assert not torch.equal(a.view, again.batch(3, 1).view)
@@ -190,7 +190,7 @@ def test_scores_samples_and_the_loss(tmp_path, clean, pets, kind):
 def test_the_best_net_is_exported_with_a_card(tmp_path, pets):
     out = tmp_path / "pets.safetensors"
     told = command(
-        "train", "diagnose", "--classes", pets, "-o", out, "--steps", 40, "--batch", 12, "--width", 4, "--lr", "0.01",
+        "train", "diagnose", "--classes", pets, "-o", out, "--steps", 100, "--batch", 12, "--width", 6, "--lr", "0.006",
         "--device", "cpu", "--validation", 2, "--log-every", 10,
     )  # fmt: skip
     assert told.exit_code == 0, told.output

@@ -82,6 +82,8 @@ class DamagedPicture:
         1 for each of `imgrestore.nets.diagnoser.DAMAGES` that can be seen, else 0.
     strength : Tensor of float32, shape (6,)
         From 0 to 1, see `strength_of`; 0 for those that are not present.
+    change : Tensor of float16, shape (6, H, W)
+        By how much each damage has changed each pixel: root mean square over the channels.
     side : int
         The longest side, pixels, of the part that is to be shown.
     """
@@ -89,6 +91,7 @@ class DamagedPicture:
     picture: Tensor
     present: Tensor
     strength: Tensor
+    change: Tensor
     side: int
 
 
@@ -180,7 +183,7 @@ def damaged(scene: Scene, names: Sequence[str], rng: np.random.Generator, other:
     return DamagedPicture(*_damaged(seen, names, rng, other, patterned), side)
 
 
-def finished(case: DamagedPicture, rng: np.random.Generator) -> Tensor:
+def finished(case: DamagedPicture, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """What a file shows of a damaged picture: a part of it, with other tones, noise and storage.
 
     One picture may be finished many times, as it takes a small part of the time that its damages take.
@@ -192,8 +195,10 @@ def finished(case: DamagedPicture, rng: np.random.Generator) -> Tensor:
 
     Returns
     -------
-    Tensor of float32, shape (3, H, W)
+    picture : Tensor of float32, shape (3, H, W)
         Range [0, 1], multiples of 1/255; `case.side` pixels across at the most.
+    change : Tensor of float16, shape (6, H, W)
+        The same part of `case.change`.
     """
     # All is drawn first: pictures of one scene that are finished with equal generators are finished alike.
     mirrored, toned, noisy, stored, halved = (rng.random(5) < (0.5, TONED, NOISY, STORED, jpeg.HALVED)).tolist()
@@ -210,7 +215,9 @@ def finished(case: DamagedPicture, rng: np.random.Generator) -> Tensor:
         planes = jpeg.store(planes[None], torch.tensor([quality]).float(), torch.tensor([halved]))[0]
     height, width = (min(case.side, length) for length in planes.shape[1:])
     top, left = int(down * (planes.shape[1] - height + 1)), int(across * (planes.shape[2] - width + 1))
-    return planes[:, top : top + height, left : left + width].contiguous()
+    change = case.change.flip(2) if mirrored else case.change
+    shown = (slice(None), slice(top, top + height), slice(left, left + width))
+    return planes[shown].contiguous(), change[shown]
 
 
 def seeded_cases(
@@ -243,7 +250,7 @@ def seeded_cases(
                 clean, other = (pictures[int(rng.integers(len(pictures)))] for _ in range(2))
                 case = damaged(scene_of(clean, size, rng), names, rng, other)
                 if int(case.present.sum()) == len(names):
-                    yield finished(case, rng), truth
+                    yield finished(case, rng)[0], truth
                     break
 
 
@@ -272,9 +279,10 @@ Change = Callable[[Tensor, np.random.Generator, NDArray[np.uint8]], tuple[Tensor
 
 def _damaged(
     planes: Tensor, names: Sequence[str], rng: np.random.Generator, other: NDArray[np.uint8], patterned: Change
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The picture with its damages, which of them are seen, and how strong."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The picture with its damages, which of them are seen, how strong, and where."""
     present, strength = torch.zeros(len(DAMAGES)), torch.zeros(len(DAMAGES))
+    where = torch.zeros(len(DAMAGES), *planes.shape[1:], dtype=torch.float16)
     for name in (name for name in ORDER if name in names):
         change = patterned if name == "moire" else CHANGES[name]
         for _ in range(DRAWS):
@@ -282,9 +290,14 @@ def _damaged(
             found = strength_of(before, after)
             if found > 0:
                 planes = after.clamp(0, 1)
-                present[DAMAGES.index(name)], strength[DAMAGES.index(name)] = 1.0, found
+                which = DAMAGES.index(name)
+                present[which], strength[which] = 1.0, found
+                # A blur leaves less of the frame.
+                down, across = ((n - m) // 2 for n, m in zip(where.shape[1:], planes.shape[1:], strict=True))
+                where = where[:, down : down + planes.shape[1], across : across + planes.shape[2]].clone()
+                where[which] = (planes - before).square().mean(0).sqrt().half()
                 break
-    return planes, present, strength
+    return planes, present, strength, where
 
 
 # Each gives the picture before and after, in the same frame. Noise and rounding of the models are left out: they would

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from imgrestore.data.classes import Classes, read_classes
 from imgrestore.data.damages import NONE, DamagedPicture, damaged, drawn_damages, finished, scene_of, seeded_cases
@@ -28,6 +29,8 @@ __all__ = ["Cases", "ClassSource", "DamageSource", "Source"]
 OF_SCENE, REUSED, KEPT = 4, 4, 8
 # Windows of each picture that a step sees.
 WINDOWS = 2
+# Cells along a side of a view and of a window, in which it is told how much a damage has changed.
+CELLS = 32
 # Held-out pictures of each kind.
 EACH = 30
 # Of classes: sides of the part of a picture that is seen, as parts of its own, and by how much its tones change.
@@ -49,12 +52,20 @@ class Cases:
         Of several classes float32 (N, classes), 1 for each that is present; else int64 (N,).
     strength : Tensor of float32, shape (N, classes)
         From 0 to 1.
+    view_change, window_change : Tensor of float32, shapes (N, classes, 32, 32) and (N, K, classes, 32, 32)
+        Of damages: the mean square by which each has changed each cell of the view and of the windows. Else empty.
     """
 
     view: Tensor
     windows: Tensor
     truth: Tensor
     strength: Tensor
+    view_change: Tensor
+    window_change: Tensor
+
+    def to(self, device: torch.device) -> Cases:
+        """The same elsewhere."""
+        return Cases(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 class Source(Protocol):
@@ -123,20 +134,25 @@ class DamageSource:
         count = -(-o.part_size // OF_SCENE)
         first = max(1, count // REUSED) * step
         drawn: list[DamagedPicture] = []
-        views, windows = [], []
+        views, windows, cells, window_cells = [], [], [], []
         for number in rng.integers(first, first + KEPT * count, count).tolist():
             seed = int(rng.integers(2**31))
             for case in self._scene(part, number)[: o.part_size - len(drawn)]:
                 alike = np.random.default_rng(seed)
                 drawn.append(case)
-                view, window = _seen([finished(case, alike)], config, alike)
-                views.append(view)
-                windows.append(window)
+                picture, change = finished(case, alike)
+                both = torch.cat([picture, change.float().square()])
+                shown = random_windows(both, WINDOWS if config.detail else 0, alike)
+                views.append(view_of(picture, config.view))
+                windows.append(shown[:, :3])
+                cells.append(view_of(both[3:], CELLS))
+                window_cells.append(F.adaptive_avg_pool2d(shown[:, 3:], CELLS))
         # What was left behind is not asked for again.
         for key in [key for key in self.drawn if key[0] == part and key[1] < first]:
             del self.drawn[key]
         truth, strength = (torch.stack([getattr(one, name) for one in drawn]) for name in ("present", "strength"))
-        return Cases(torch.cat(views), torch.cat(windows), truth, strength)
+        areas = (torch.stack(cells), torch.stack(window_cells))
+        return Cases(torch.stack(views), torch.stack(windows), truth, strength, *areas)
 
     def _scene(self, part: int, number: int) -> list[DamagedPicture]:
         """The pictures of a scene, which follow from the seed, the part and the number alone."""
@@ -189,7 +205,8 @@ class ClassSource:
         own = [self.of_class[label] for label in labels]
         pictures = [_altered(some[int(rng.integers(len(some)))], rng) for some in own]
         views, windows = _seen(pictures, config, rng)
-        return Cases(views, windows, torch.from_numpy(labels), torch.ones(size, len(self.labels)))
+        nowhere = torch.zeros(size, 0)
+        return Cases(views, windows, torch.from_numpy(labels), torch.ones(size, len(self.labels)), nowhere, nowhere)
 
 
 def _held(found: Classes, count: int) -> set[int]:
