@@ -14,8 +14,8 @@ from imgrestore import dereflect, deshadow
 LIMIT = 1e-5
 
 
-def test_reflections_are_taken_off_better_than_without(name="veiled"):
-    pictures = set_reflection.SETS[name]()
+def test_reflections_are_taken_off_better_than_without():
+    pictures = set_reflection.SETS["veiled"]()
     plain = damaged.gains(partial(dereflect, method="classical"), pictures)
     found = damaged.gains(dereflect, pictures)
     assert damaged.mean(found) > damaged.mean(plain) + 1, found

@@ -45,7 +45,7 @@ def deshadow(
         are. Values outside 0 to 1 are kept. Each picture of a batch is judged alone.
     method : {"auto", "classical"}
         "classical": regions judged in Lab and log-chromaticity, light measured across the shadow's edge. "auto": a net
-        refines that in pictures in colour, but for documents and soft shadows.
+        refines that in pictures in colour, but for documents, soft shadows, and where light was measured along a mask.
     mask : array of bool, shape (H, W) or that of `image`, optional
         True where the shadow is, its outline half way through the penumbra. Then none is looked for elsewhere, and
         nothing is changed there but for a penumbra.

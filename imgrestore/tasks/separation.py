@@ -143,7 +143,8 @@ def refine(task: str, picture: Tensor, mask: Tensor | None, found: Estimate, net
         One of `MARKS`.
     picture : Tensor of float32, shape (C, H, W)
     mask : Tensor of bool, shape (1, H, W), optional
-        The user's: nothing is changed elsewhere, but for a rim of a pixel.
+        The user's: nothing is changed elsewhere, but for a rim of a pixel. Of a factor the net is asked only where the
+        classical method could do nothing.
     found : Estimate
         The classical one.
     net : Module, optional
@@ -163,6 +164,9 @@ def refine(task: str, picture: Tensor, mask: Tensor | None, found: Estimate, net
         return classical_only(found, str(error))
     assert isinstance(net, Separator)
     kind = MARKS[task]
+    if mask is not None and kind.form == "factor" and _changes(found, picture):
+        # Told where a shadow is, the classical method measures its light better than the net guesses it.
+        return classical_only(found, "the light was measured along the mask's outline")
     before = marks_of(task, found)
     told = _asked(net, picture, mask, before, kind.viewed)
     if not all(bool(one.isfinite().all()) for one in (told.layer, told.odds, told.filling)):
@@ -229,11 +233,15 @@ def _followed(kind: Kind, picture: Tensor, told: _Told, found: Estimate) -> floa
         scene, _ = _lifted(picture, told.layer)
         light = (scene - picture).mean(0).flatten()
         evidence = float(light.topk(max(1, round(PART * len(light)))).values[-1])
-    elif bool((found.image != picture).any()):
+    elif _changes(found, picture):
         return 1.0
     else:
         evidence = float(torch.sigmoid(told.odds).mean())
     return min(1.0, max(0.0, (evidence - kind.doubtful) / (kind.sure - kind.doubtful)))
+
+
+def _changes(found: Estimate, picture: Tensor) -> bool:
+    return bool((found.image != picture).any())
 
 
 def _corrected(kind: Kind, picture: Tensor, told: _Told, found: Estimate, likely: Tensor) -> Estimate:
