@@ -233,17 +233,16 @@ def _occluded(net: Diagnoser, planes: Tensor, blurred: Tensor, side: int, chosen
     total, count = planes.new_zeros(len(chosen), height, width), planes.new_zeros(height, width)
     for start in range(0, len(corners), TOGETHER):
         some = corners[start : start + TOGETHER]
-        whole, detail = [], []
+        told = []
         for y, x in some:
             area = (slice(None), slice(y, y + side), slice(x, x + side))
             changed = planes.clone()
             changed[area] = blurred[area]
-            whole.append(view_of(changed, net.config.view))
+            seen = [net.whole(view_of(changed, net.config.view)[None, None])]
             if near is not None:
-                detail.append(_looked_again(net, changed, near, (y, x), side))
-        told = [net.whole.pooled(net.whole.places(torch.stack(whole))[:, None])]
-        told += [torch.cat(detail)] if detail else []
-        lost = plain - _odds(net, net.concluded(told).logits)[:, chosen]
+                seen.append(_looked_again(net, changed, near, (y, x), side))
+            told.append(torch.cat(seen, dim=1))
+        lost = plain - _odds(net, net.concluded(torch.cat(told)).logits)[:, chosen]
         for (y, x), drop in zip(some, lost, strict=True):
             total[:, y : y + side, x : x + side] += drop[:, None, None]
             count[y : y + side, x : x + side] += 1
@@ -263,7 +262,7 @@ def _looked_again(net: Diagnoser, changed: Tensor, near: Tensor, corner: tuple[i
     if touched:
         places = near.clone()
         places[touched] = net.near.places(net.windows_of(changed)[touched])
-    return net.near.pooled(places[None])
+    return net.near.pooled(places.transpose(0, 1).flatten(1)[None])
 
 
 def _steps(length: int, side: int) -> list[int]:

@@ -19,17 +19,7 @@ from torch.nn import functional as F
 from imgrestore.degrade import blur, jpeg, moire, reflection, rust, screen, shadow, specular
 from imgrestore.nets.diagnoser import DAMAGES
 
-__all__ = [
-    "NONE",
-    "DamagedPicture",
-    "Scene",
-    "damaged",
-    "drawn_damages",
-    "finished",
-    "scene_of",
-    "seeded_cases",
-    "strength_of",
-]
+__all__ = ["NONE", "DamagedPicture", "damaged", "drawn_damages", "finished", "seeded_cases", "strength_of"]
 
 # A change of less than this in PSNR is not seen, and one to the second is as strong as any, dB.
 UNSEEN, STRONG = 38.0, 14.0
@@ -55,22 +45,6 @@ MARGIN, BEYOND = jpeg.BLOCK, 40
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What is to be damaged.
-
-    Attributes
-    ----------
-    planes : Tensor of float32, shape (3, H, W)
-        Range [0, 1]; with room around what is to be shown, where the clean picture has it.
-    side : int
-        The longest side, pixels, of the part that is to be shown.
-    """
-
-    planes: Tensor
-    side: int
-
-
-@dataclass(frozen=True)
 class DamagedPicture:
     """A picture with its diagnosis.
 
@@ -82,8 +56,6 @@ class DamagedPicture:
         1 for each of `imgrestore.nets.diagnoser.DAMAGES` that can be seen, else 0.
     strength : Tensor of float32, shape (6,)
         From 0 to 1, see `strength_of`; 0 for those that are not present.
-    change : Tensor of float16, shape (6, H, W)
-        By how much each damage has changed each pixel: root mean square over the channels.
     side : int
         The longest side, pixels, of the part that is to be shown.
     """
@@ -91,7 +63,6 @@ class DamagedPicture:
     picture: Tensor
     present: Tensor
     strength: Tensor
-    change: Tensor
     side: int
 
 
@@ -139,33 +110,19 @@ def drawn_damages(rng: np.random.Generator) -> tuple[str, ...]:
     return tuple(str(name) for name in rng.choice(np.array(DAMAGES), count, replace=False))
 
 
-def scene_of(clean: NDArray[np.uint8], size: int, rng: np.random.Generator) -> Scene:
-    """A part of a clean picture, between the whole, reduced, and one at full resolution.
+def damaged(
+    clean: NDArray[np.uint8], names: Sequence[str], size: int, rng: np.random.Generator, other: NDArray[np.uint8]
+) -> DamagedPicture:
+    """A part of a clean picture, reduced at random, and damaged; yet without other tones, noise and storage.
 
     Parameters
     ----------
     clean : ndarray of uint8, shape (H, W, 3)
-    size : int
-        Longest side of what is to be shown of it at the most, pixels; the least is two thirds of it.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    Scene
-    """
-    side = int(rng.integers(2 * size // 3, size + 1))
-    return Scene(_cut(clean, side + MARGIN + BEYOND, rng), side)
-
-
-def damaged(scene: Scene, names: Sequence[str], rng: np.random.Generator, other: NDArray[np.uint8]) -> DamagedPicture:
-    """A scene with damages, yet without other tones, noise and storage.
-
-    Parameters
-    ----------
-    scene : Scene
     names : sequence of str
         Damages, of `imgrestore.nets.diagnoser.DAMAGES`; none for a sound picture. One that cannot be seen, however
         often it is drawn, is left out.
+    size : int
+        Longest side of what `finished` makes of it at the most, pixels; the least is two thirds of it, or `clean`'s.
     rng : numpy.random.Generator
         The source of all randomness.
     other : ndarray of uint8, shape (h, w, 3)
@@ -175,15 +132,15 @@ def damaged(scene: Scene, names: Sequence[str], rng: np.random.Generator, other:
     -------
     DamagedPicture
     """
-    side, patterned = scene.side, _waved
+    side, patterned = int(rng.integers(2 * size // 3, size + 1)), _waved
     if "moire" in names and rng.random() < SCREENS:
         side, patterned = min(side, SCREEN_SIDE), _screened
     # A blurred scene goes on past the frame, which is to be no smaller for it.
-    seen = _middle(scene.planes, side + MARGIN + (BEYOND if "blur" in names else 0))
-    return DamagedPicture(*_damaged(seen, names, rng, other, patterned), side)
+    scene = _cut(clean, side + MARGIN + (BEYOND if "blur" in names else 0), rng)
+    return DamagedPicture(*_damaged(scene, names, rng, other, patterned), side)
 
 
-def finished(case: DamagedPicture, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def finished(case: DamagedPicture, rng: np.random.Generator) -> Tensor:
     """What a file shows of a damaged picture: a part of it, with other tones, noise and storage.
 
     One picture may be finished many times, as it takes a small part of the time that its damages take.
@@ -195,29 +152,25 @@ def finished(case: DamagedPicture, rng: np.random.Generator) -> tuple[Tensor, Te
 
     Returns
     -------
-    picture : Tensor of float32, shape (3, H, W)
+    Tensor of float32, shape (3, H, W)
         Range [0, 1], multiples of 1/255; `case.side` pixels across at the most.
-    change : Tensor of float16, shape (6, H, W)
-        The same part of `case.change`.
     """
-    # All is drawn first: pictures of one scene that are finished with equal generators are finished alike.
-    mirrored, toned, noisy, stored, halved = (rng.random(5) < (0.5, TONED, NOISY, STORED, jpeg.HALVED)).tolist()
-    gamma, contrast, noise, quality = (rng.uniform(*ends) for ends in (GAMMA, (CONTRAST, 1), (0, NOISE), QUALITY))
-    offset, down, across = rng.random(3)
-    tint = torch.from_numpy(rng.uniform(*TINT, (3, 1, 1)).astype(np.float32))
-    planes = case.picture.flip(2) if mirrored else case.picture
-    if toned:
-        planes = (planes.clamp_min(1e-4) ** gamma * contrast + offset * (1 - contrast)) * tint
-    if noisy:
-        planes = planes + noise * torch.from_numpy(rng.standard_normal(tuple(planes.shape), np.float32))
+    planes = case.picture.flip(2) if rng.random() < 0.5 else case.picture
+    if rng.random() < TONED:
+        contrast = rng.uniform(CONTRAST, 1)
+        offset = rng.uniform() * (1 - contrast)
+        tint = torch.from_numpy(rng.uniform(*TINT, (3, 1, 1)).astype(np.float32))
+        planes = (planes.clamp_min(1e-4) ** rng.uniform(*GAMMA) * contrast + offset) * tint
+    if rng.random() < NOISY:
+        white = torch.from_numpy(rng.standard_normal(tuple(planes.shape), np.float32))
+        planes = planes + rng.uniform(0, NOISE) * white
     planes = (planes.clamp(0, 1) * 255).round() / 255
-    if stored:
-        planes = jpeg.store(planes[None], torch.tensor([quality]).float(), torch.tensor([halved]))[0]
+    if rng.random() < STORED:
+        quality, halved = torch.tensor([rng.uniform(*QUALITY)]), torch.tensor([rng.random() < jpeg.HALVED])
+        planes = jpeg.store(planes[None], quality.float(), halved)[0]
     height, width = (min(case.side, length) for length in planes.shape[1:])
-    top, left = int(down * (planes.shape[1] - height + 1)), int(across * (planes.shape[2] - width + 1))
-    change = case.change.flip(2) if mirrored else case.change
-    shown = (slice(None), slice(top, top + height), slice(left, left + width))
-    return planes[shown].contiguous(), change[shown]
+    top, left = (int(rng.integers(n - m + 1)) for n, m in zip(planes.shape[1:], (height, width), strict=True))
+    return planes[:, top : top + height, left : left + width].contiguous()
 
 
 def seeded_cases(
@@ -232,7 +185,7 @@ def seeded_cases(
     each : int
         Pictures of each kind.
     size : int
-        As in `scene_of`.
+        As in `damaged`.
     seed : int
 
     Yields
@@ -248,9 +201,9 @@ def seeded_cases(
             for attempt in range(ATTEMPTS):
                 rng = np.random.default_rng((seed, kind, number, attempt))
                 clean, other = (pictures[int(rng.integers(len(pictures)))] for _ in range(2))
-                case = damaged(scene_of(clean, size, rng), names, rng, other)
+                case = damaged(clean, names, size, rng, other)
                 if int(case.present.sum()) == len(names):
-                    yield finished(case, rng)[0], truth
+                    yield finished(case, rng), truth
                     break
 
 
@@ -269,20 +222,14 @@ def _cut(clean: NDArray[np.uint8], side: int, rng: np.random.Generator) -> Tenso
     return planes
 
 
-def _middle(planes: Tensor, side: int) -> Tensor:
-    top, left = (max(0, (length - side) // 2) for length in planes.shape[1:])
-    return planes[:, top : top + side, left : left + side]
-
-
 Change = Callable[[Tensor, np.random.Generator, NDArray[np.uint8]], tuple[Tensor, Tensor]]
 
 
 def _damaged(
     planes: Tensor, names: Sequence[str], rng: np.random.Generator, other: NDArray[np.uint8], patterned: Change
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The picture with its damages, which of them are seen, how strong, and where."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The picture with its damages, which of them are seen, and how strong."""
     present, strength = torch.zeros(len(DAMAGES)), torch.zeros(len(DAMAGES))
-    where = torch.zeros(len(DAMAGES), *planes.shape[1:], dtype=torch.float16)
     for name in (name for name in ORDER if name in names):
         change = patterned if name == "moire" else CHANGES[name]
         for _ in range(DRAWS):
@@ -290,14 +237,9 @@ def _damaged(
             found = strength_of(before, after)
             if found > 0:
                 planes = after.clamp(0, 1)
-                which = DAMAGES.index(name)
-                present[which], strength[which] = 1.0, found
-                # A blur leaves less of the frame.
-                down, across = ((n - m) // 2 for n, m in zip(where.shape[1:], planes.shape[1:], strict=True))
-                where = where[:, down : down + planes.shape[1], across : across + planes.shape[2]].clone()
-                where[which] = (planes - before).square().mean(0).sqrt().half()
+                present[DAMAGES.index(name)], strength[DAMAGES.index(name)] = 1.0, found
                 break
-    return planes, present, strength, where
+    return planes, present, strength
 
 
 # Each gives the picture before and after, in the same frame. Noise and rounding of the models are left out: they would

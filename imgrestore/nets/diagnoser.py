@@ -3,8 +3,8 @@
 It looks twice. The whole picture, reduced to a hundred pixels across, shows what lies over large parts of it: shadows,
 reflections, highlights, stains. Windows of 128 pixels at full resolution, spread over the picture, show what is small:
 blur and moiré. Both are seen as they are and *levelled* (each pixel less the mean of its surroundings, over their
-contrast) and go through convolutions. Places say what they see, which classes they claim, and how much that is worth;
-attention pools it over all places, and fully connected layers make the answer of what both looks have said.
+contrast), go through convolutions, and are pooled over all places by attention: places say what they see, and how much
+it is worth. Fully connected layers make the answer of what both have said.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ DAMAGES = ("blur", "moire", "shadow", "reflection", "specular", "rust")
 LEAST_VIEW, LARGE_VIEW = 16, 64
 # Numbers that the first fully connected layer gives, and the part of them that training leaves out at random.
 THOUGHTS, FORGOTTEN = 96, 0.2
-# Logarithm of the odds of a class before anything is learned: of a picture, and of a place.
-SELDOM, RARELY = -1.5, -2.5
 # Ways in which the places of a picture are weighed against each other.
 GLANCES = 4
 
@@ -100,15 +98,10 @@ class Diagnosis:
 class Look(nn.Module):
     """Convolutions over planes, and what they say pooled over all places.
 
-    Each place *claims* classes, by logits of its own; training can tell it where a damage is. That is learned far
-    sooner than what is said of a picture as a whole, and what is said of the whole is made of it.
-
     Parameters
     ----------
     widths : sequence of int
         Channels of each level; each halves the size.
-    classes : int
-        Number of classes.
 
     Notes
     -----
@@ -116,7 +109,7 @@ class Look(nn.Module):
     are kept in float16.
     """
 
-    def __init__(self, widths: tuple[int, ...], classes: int) -> None:
+    def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         inputs, kernel = 6, 5
@@ -128,43 +121,38 @@ class Look(nn.Module):
         self.box: Callable[..., Tensor] = ops.box
         self.see = nn.Sequential(*layers)
         self.weigh = nn.Conv2d(inputs, GLANCES, 1)
-        self.claim = nn.Conv2d(inputs, classes, 1)
-        self.classes = classes
-        self.outputs = (GLANCES + 1) * inputs + 2 * classes
+        self.outputs = (GLANCES + 1) * inputs
         for layer in self.see:
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-        nn.init.constant_(self.claim.bias, RARELY)  # type: ignore[arg-type]
 
-    def places(self, planes: Tensor) -> Tensor:
-        """What each place of parts (M, 3, H, W) says: its weights, its claims and its features, (M, channels, h, w)."""
-        seen = self.see(torch.cat([levelled(planes, self.box), 2 * planes - 1], dim=1))
-        return torch.cat([self.weigh(seen), self.claim(seen), seen], dim=1).float()
-
-    def claims(self, places: Tensor) -> Tensor:
-        """The claims among what `places` gives, (M, classes, h, w)."""
-        return places[:, GLANCES : GLANCES + self.classes]
-
-    def pooled(self, places: Tensor) -> Tensor:
-        """What the places of pictures tell of the whole.
+    def forward(self, planes: Tensor) -> Tensor:
+        """Look at pictures, each of them in several parts of one size.
 
         Parameters
         ----------
-        places : Tensor of float32, shape (N, K, channels, h, w)
-            What `places` gives of the K parts of each picture.
+        planes : Tensor of float32, shape (N, K, 3, H, W)
+            Range [0, 1].
 
         Returns
         -------
-        Tensor, shape (N, outputs)
-            Means of the features over all places, weighed in several ways and not at all; and of each class the claims'
-            mean, and the mean weighed by the claims themselves, which is about that of the loudest.
+        Tensor of float32, shape (N, outputs)
         """
-        flat = places.transpose(1, 2).flatten(2)
-        weights, claims, features = flat.split([GLANCES, self.classes, flat.shape[1] - GLANCES - self.classes], dim=1)
+        places = self.places(planes.flatten(0, 1)).unflatten(0, planes.shape[:2])
+        return self.pooled(places.transpose(1, 2).flatten(2))
+
+    def places(self, planes: Tensor) -> Tensor:
+        """What each place of parts (M, 3, H, W) says, and how much that is worth: (M, outputs / 5 + 4, places)."""
+        seen = self.see(torch.cat([levelled(planes, self.box), 2 * planes - 1], dim=1))
+        return torch.cat([self.weigh(seen), seen], dim=1).float().flatten(2)
+
+    @staticmethod
+    def pooled(places: Tensor) -> Tensor:
+        """The features' means over all places, weighed in several ways and not at all."""
+        weights, features = places[:, :GLANCES], places[:, GLANCES:]
         means = torch.softmax(weights, dim=2) @ features.transpose(1, 2)
-        loudest = (torch.softmax(claims, dim=2) * claims).sum(2)
-        return torch.cat([means.flatten(1), features.mean(2), claims.mean(2), loudest], dim=1)
+        return torch.cat([means.flatten(1), features.mean(2)], dim=1)
 
 
 class Diagnoser(nn.Module):
@@ -189,16 +177,12 @@ class Diagnoser(nn.Module):
         super().__init__()
         self.config = config or DiagnoserConfig()
         c = self.config
-        number, w = len(c.classes), c.width
-        self.whole = Look((w, 3 * w // 2, 2 * w, 3 * w)[: 3 if c.view < LARGE_VIEW else 4], number)
-        self.near = Look((c.detail, 2 * c.detail, 3 * c.detail), number) if c.detail else None
+        self.whole = Look((c.width, 3 * c.width // 2, 2 * c.width, 3 * c.width)[: 3 if c.view < LARGE_VIEW else 4])
+        self.near = Look((c.detail, 2 * c.detail, 3 * c.detail)) if c.detail else None
         told = self.whole.outputs + (self.near.outputs if self.near is not None else 0)
         self.think = nn.Sequential(nn.Linear(told, THOUGHTS), nn.GELU(), nn.Dropout(FORGOTTEN))
-        self.say = nn.Linear(THOUGHTS, number)
-        self.measure = nn.Linear(THOUGHTS, number) if c.several else None
-        if c.several:
-            # Most pictures are of none of them: to learn that first would only take time.
-            nn.init.constant_(self.say.bias, SELDOM)
+        self.say = nn.Linear(THOUGHTS, len(c.classes))
+        self.measure = nn.Linear(THOUGHTS, len(c.classes)) if c.several else None
 
     def windows_of(self, picture: Tensor) -> Tensor:
         """The windows of a picture (3, H, W) that the net looks at: (K, 3, 128, 128), K being 0 for a net without."""
@@ -223,20 +207,14 @@ class Diagnoser(nn.Module):
         -------
         Diagnosis
         """
-        return self.concluded([look.pooled(places) for look, places in self.looks(view, windows)])
+        told = self.whole(view[:, None])
+        return self.concluded(told if self.near is None else torch.cat([told, self.near(windows)], dim=1))
 
-    def looks(self, view: Tensor, windows: Tensor) -> list[tuple[Look, Tensor]]:
-        """Both looks, or the only one, and what the places of all parts say to each: (N, K, channels, h, w)."""
-        seen = [(self.whole, self.whole.places(view)[:, None])]
-        if self.near is not None:
-            seen.append((self.near, self.near.places(windows.flatten(0, 1)).unflatten(0, windows.shape[:2])))
-        return seen
-
-    def concluded(self, told: list[Tensor]) -> Diagnosis:
-        """The diagnosis that follows from what the looks have told: of each (N, outputs)."""
+    def concluded(self, told: Tensor) -> Diagnosis:
+        """The diagnosis that follows from what both looks have told: (N, outputs of both)."""
         # bfloat16 keeps 8 bits: the last word stays in float32.
-        with torch.autocast(told[0].device.type, enabled=False):
-            thought = self.think(torch.cat(told, dim=1).float())
+        with torch.autocast(told.device.type, enabled=False):
+            thought = self.think(told.float())
             logits = self.say(thought)
             strength = torch.ones_like(logits) if self.measure is None else torch.sigmoid(self.measure(thought))
         return Diagnosis(logits, strength)

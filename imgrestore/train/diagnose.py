@@ -20,8 +20,6 @@ from imgrestore.train.scores import SHARES, Measure, sheet
 
 __all__ = ["DiagnoseGround", "answer"]
 
-# Mean square from which on a change is seen in a cell: 34 dB.
-SEEN = 4e-4
 # What strengths weigh beside classes.
 STRENGTH = 2.0
 # How sure the net may get: labels are as far from 0 and 1.
@@ -66,21 +64,16 @@ class DiagnoseGround:
 
     def batch(self, step: int, part: int) -> Cases:
         """A part of a step's batch, which depends on the seed, the step and the part alone."""
-        return self.source.batch(step, part, self.config).to(self.device)
+        found = self.source.batch(step, part, self.config)
+        return Cases(*(getattr(found, name).to(self.device) for name in ("view", "windows", "truth", "strength")))
 
     def step_loss(self, net: Diagnoser, batch: Cases) -> Tensor:
-        """The loss of a part of a batch: cross-entropy; for damages that of places, too, and the error of strengths."""
-        looks = net.looks(batch.view, batch.windows)
-        found = net.concluded([look.pooled(places) for look, places in looks])
+        """The loss of a part of a batch: cross-entropy, and for damages the error of the strengths."""
+        found = net(batch.view, batch.windows)
         if not self.config.several:
             return F.cross_entropy(found.logits, batch.truth, label_smoothing=UNSURE)
         sure = batch.truth * (1 - 2 * UNSURE) + UNSURE
         loss = F.binary_cross_entropy_with_logits(found.logits, sure)
-        changes = (batch.view_change[:, None], batch.window_change)
-        for (look, places), change in zip(looks, changes, strict=False):
-            claims = look.claims(places.flatten(0, 1))
-            there = F.adaptive_avg_pool2d(change.flatten(0, 1), (claims.shape[2], claims.shape[3])) > SEEN
-            loss = loss + F.binary_cross_entropy_with_logits(claims, there.float())
         return loss + STRENGTH * (found.strength - batch.strength).square().mean()
 
     @torch.no_grad()

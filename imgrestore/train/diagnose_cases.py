@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from imgrestore.data.classes import Classes, read_classes
-from imgrestore.data.damages import NONE, DamagedPicture, damaged, drawn_damages, finished, scene_of, seeded_cases
+from imgrestore.data.damages import NONE, DamagedPicture, damaged, drawn_damages, finished, seeded_cases
 from imgrestore.data.estimates import content_of
 from imgrestore.data.pack import read_pack, split
 from imgrestore.data.windows import random_windows
@@ -24,13 +23,10 @@ from imgrestore.train.options import Options
 
 __all__ = ["Cases", "ClassSource", "DamageSource", "Source"]
 
-# Pictures of one scene in a batch; how often each is learned from on average, and how many batches are there to choose
-# from.
-OF_SCENE, REUSED, KEPT = 4, 4, 8
+# A picture is learned from so often on average, and so many batches of pictures are there to choose from.
+REUSED, KEPT = 4, 8
 # Windows of each picture that a step sees.
 WINDOWS = 2
-# Cells along a side of a view and of a window, in which it is told how much a damage has changed.
-CELLS = 32
 # Held-out pictures of each kind.
 EACH = 30
 # Of classes: sides of the part of a picture that is seen, as parts of its own, and by how much its tones change.
@@ -52,20 +48,12 @@ class Cases:
         Of several classes float32 (N, classes), 1 for each that is present; else int64 (N,).
     strength : Tensor of float32, shape (N, classes)
         From 0 to 1.
-    view_change, window_change : Tensor of float32, shapes (N, classes, 32, 32) and (N, K, classes, 32, 32)
-        Of damages: the mean square by which each has changed each cell of the view and of the windows. Else empty.
     """
 
     view: Tensor
     windows: Tensor
     truth: Tensor
     strength: Tensor
-    view_change: Tensor
-    window_change: Tensor
-
-    def to(self, device: torch.device) -> Cases:
-        """The same elsewhere."""
-        return Cases(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 class Source(Protocol):
@@ -115,7 +103,7 @@ class DamageSource:
         self.content = content_of({name: (one,) for name, one in pictures.items()})
         self.pictures = [pictures[name] for name in learnt]
         self.count, self.options = len(learnt), options
-        self.drawn: dict[tuple[int, int], list[DamagedPicture]] = {}
+        self.drawn: dict[tuple[int, int], DamagedPicture] = {}
         held = [pictures[name] for name in self.held]
         self.scored = [
             ((picture * 255).round().byte(), self.labels.index(truth))
@@ -123,44 +111,29 @@ class DamageSource:
         ]
 
     def batch(self, step: int, part: int, config: DiagnoserConfig) -> Cases:
-        """Pictures with none, one or two damages, several of each scene.
+        """Pictures with none, one or two damages.
 
-        Those of one scene are finished alike, so that nothing but the damages tells them apart: then little that is in
-        the pictures is taken for damage. To damage a picture takes far longer than to learn from it. So every step
-        draws a few new scenes, leaves out those that were drawn first, and learns from some of all that are there.
+        To damage a picture takes far longer than to learn from it. So every step draws a few new pictures and leaves
+        out those that were drawn first; it learns from some of all that are there.
         """
         o = self.options
         rng = np.random.default_rng((o.seed_of(step, part), 1))
-        count = -(-o.part_size // OF_SCENE)
-        first = max(1, count // REUSED) * step
-        drawn: list[DamagedPicture] = []
-        views, windows, cells, window_cells = [], [], [], []
-        for number in rng.integers(first, first + KEPT * count, count).tolist():
-            seed = int(rng.integers(2**31))
-            for case in self._scene(part, number)[: o.part_size - len(drawn)]:
-                alike = np.random.default_rng(seed)
-                drawn.append(case)
-                picture, change = finished(case, alike)
-                both = torch.cat([picture, change.float().square()])
-                shown = random_windows(both, WINDOWS if config.detail else 0, alike)
-                views.append(view_of(picture, config.view))
-                windows.append(shown[:, :3])
-                cells.append(view_of(both[3:], CELLS))
-                window_cells.append(F.adaptive_avg_pool2d(shown[:, 3:], CELLS))
+        new = -(-o.part_size // REUSED)
+        numbers = rng.integers(new * step, new * step + KEPT * o.part_size, o.part_size)
+        drawn = [self._picture(part, int(number)) for number in numbers]
         # What was left behind is not asked for again.
-        for key in [key for key in self.drawn if key[0] == part and key[1] < first]:
+        for key in [key for key in self.drawn if key[0] == part and key[1] < new * step]:
             del self.drawn[key]
+        views, windows = _seen([finished(one, rng) for one in drawn], config, rng)
         truth, strength = (torch.stack([getattr(one, name) for one in drawn]) for name in ("present", "strength"))
-        areas = (torch.stack(cells), torch.stack(window_cells))
-        return Cases(torch.stack(views), torch.stack(windows), truth, strength, *areas)
+        return Cases(views, windows, truth, strength)
 
-    def _scene(self, part: int, number: int) -> list[DamagedPicture]:
-        """The pictures of a scene, which follow from the seed, the part and the number alone."""
+    def _picture(self, part: int, number: int) -> DamagedPicture:
+        """The picture of a number, which follows from the seed, the part and the number alone."""
         if (part, number) not in self.drawn:
             rng = np.random.default_rng((self.options.seed_of(number, part), 0))
             clean, other = (self.pictures[int(rng.integers(len(self.pictures)))] for _ in range(2))
-            scene = scene_of(clean, self.options.size, rng)
-            self.drawn[part, number] = [damaged(scene, drawn_damages(rng), rng, other) for _ in range(OF_SCENE)]
+            self.drawn[part, number] = damaged(clean, drawn_damages(rng), self.options.size, rng, other)
         return self.drawn[part, number]
 
 
@@ -205,8 +178,7 @@ class ClassSource:
         own = [self.of_class[label] for label in labels]
         pictures = [_altered(some[int(rng.integers(len(some)))], rng) for some in own]
         views, windows = _seen(pictures, config, rng)
-        nowhere = torch.zeros(size, 0)
-        return Cases(views, windows, torch.from_numpy(labels), torch.ones(size, len(self.labels)), nowhere, nowhere)
+        return Cases(views, windows, torch.from_numpy(labels), torch.ones(size, len(self.labels)))
 
 
 def _held(found: Classes, count: int) -> set[int]:
