@@ -212,4 +212,4 @@ def test_training_on_damages_helps(tmp_path, clean):
     assert runs.train(chosen) == runs.FINISHED
     card = json.loads((tmp_path / "x.json").read_text())
     scores = card["validation shares of 1 after rounding to float16"]
-    assert scores["net macro F1"] > 0.3 > scores["before macro F1"], scores
+    assert scores["net macro F1"] > scores["before macro F1"] + 0.1, scores
