@@ -103,5 +103,5 @@ def step(values: Field, low: float, high: float) -> Field:
     -------
     ndarray, shape of `values`
     """
-    part = ((values - low) * (1 / (high - low))).clip(0, 1)
+    part = ((values - low) / (high - low)).clip(0, 1)
     return part * part * (3 - 2 * part)

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from imgrestore.degrade.noise import step
+
 # Of float32.
 Field = NDArray[Any]
 Shape = tuple[int, int]
@@ -77,24 +79,6 @@ def octaves(shape: Shape, rng: np.random.Generator, coarse: float = 4.0, count: 
     return (1 / (1 + np.exp(-1.7 * (total - total.mean()) / spread))).astype(np.float32)
 
 
-def smoothstep(values: Field, low: float, high: float) -> Field:
-    """0 below `low`, 1 above `high`, and a smooth step between.
-
-    Parameters
-    ----------
-    values : ndarray
-        Any shape.
-    low, high : float
-        Ends of the step.
-
-    Returns
-    -------
-    ndarray, shape of `values`
-    """
-    part = ((values - low) / (high - low)).clip(0, 1)
-    return part * part * (3 - 2 * part)
-
-
 def _offsets(shape: Shape, centre: Place) -> tuple[Field, Field]:
     """Distances down and across from a point, in parts of the shorter side."""
     height, width = shape
@@ -124,9 +108,9 @@ def _ring(shape: Shape, centre: Place, size: float, rng: np.random.Generator) ->
     inside = size - radius
     pixel = 1.0 / min(shape)
     width = max(size * rng.uniform(0.05, 0.16), 1.5 * pixel)
-    rim = np.exp(-inside.clip(0, None) / width) * smoothstep(inside, -max(0.012 * size, 1.5 * pixel), 0.0)
+    rim = np.exp(-inside.clip(0, None) / width) * step(inside, -max(0.012 * size, 1.5 * pixel), 0.0)
     strength = (0.72 + 0.36 * _around(angle, rng, 5, 0.8)).clip(0.05, 1.2)
-    wash = rng.uniform(0.05, 0.45) * smoothstep(inside, -2 * pixel, 3 * pixel)
+    wash = rng.uniform(0.05, 0.45) * step(inside, -2 * pixel, 3 * pixel)
     paper = 0.75 + 0.4 * octaves(shape, rng, coarse=10, count=5)
     return (rim * strength + wash * (0.6 + 0.8 * octaves(shape, rng, coarse=5, count=4))) * paper * 0.8, _nothing(shape)
 
@@ -143,7 +127,7 @@ def _foxing(shape: Shape, centre: Place, size: float, rng: np.random.Generator) 
         down, across = _offsets(shape, spot)
         away = np.hypot(down, across * rng.uniform(0.8, 1.25)) / radius + 0.9 * rough
         halo = np.exp(-0.5 * (away.clip(0, None) / 1.1) ** 2)
-        core = smoothstep(-away, -0.8, -0.2) if rng.random() < 0.4 else 0.0
+        core = step(-away, -0.8, -0.2) if rng.random() < 0.4 else 0.0
         dye = np.maximum(dye, rng.uniform(0.3, 1.0) * (0.8 * halo + 0.35 * core))
     return dye, _nothing(shape)
 
@@ -159,9 +143,9 @@ def _run(shape: Shape, centre: Place, size: float, rng: np.random.Generator) -> 
         width = max(size * rng.uniform(0.04, 0.16), 2.0 / min(shape))
         wobble = width * (0.5 * np.sin(down * rng.uniform(8, 30) + rng.uniform(0, 6.3)) + rng.normal(0, 0.4))
         side = np.abs(across - wobble) / (width * (1 + 0.8 * (down / length).clip(0, 2)))
-        profile = smoothstep(-side, -1.0, -0.55) * (0.75 + 0.25 * side.clip(0, 1) ** 2)
-        along = smoothstep(down, -0.6 * width, 0.8 * width) * np.exp(-down.clip(0, None) / length)
-        along *= smoothstep(-down, -1.6 * length, -1.1 * length)
+        profile = step(-side, -1.0, -0.55) * (0.75 + 0.25 * side.clip(0, 1) ** 2)
+        along = step(down, -0.6 * width, 0.8 * width) * np.exp(-down.clip(0, None) / length)
+        along *= step(-down, -1.6 * length, -1.1 * length)
         dye = dye + rng.uniform(0.4, 1.0) * profile * along * (1 - 0.5 * dye.clip(0, 1))
     return dye * grain, _nothing(shape)
 
@@ -178,7 +162,7 @@ def _splash(shape: Shape, centre: Place, size: float, rng: np.random.Generator) 
     """A puddle that has dried, with a dark rim and droplets about it."""
     depth = _blob(shape, centre, size, rng, 0.5)
     edge = max(0.02, 2.0 / (size * min(shape)))
-    wet = smoothstep(depth, 0.0, edge)
+    wet = step(depth, 0.0, edge)
     rim = np.exp(-depth.clip(0, None) / 0.06)
     dye = wet * (0.45 * (0.6 + 0.8 * octaves(shape, rng, coarse=6, count=4)) + rng.uniform(0.2, 0.6) * rim)
     for _ in range(int(rng.integers(4, 16))):
@@ -191,16 +175,16 @@ def _splash(shape: Shape, centre: Place, size: float, rng: np.random.Generator) 
         radius = max(size * float(np.exp(rng.normal(np.log(0.04), 0.5))), 2.0 / short)
         down, across = _offsets(shape, spot)
         inside = 1 - np.hypot(down, across) / radius
-        dye = np.maximum(dye, rng.uniform(0.4, 0.9) * smoothstep(inside, 0.0, 0.4))
+        dye = np.maximum(dye, rng.uniform(0.4, 0.9) * step(inside, 0.0, 0.4))
     return dye, _nothing(shape)
 
 
 def _patch(shape: Shape, centre: Place, size: float, rng: np.random.Generator) -> tuple[Field, Field]:
     """A crust with islands, and the dye that has bled from it."""
     depth = _blob(shape, centre, 0.8 * size, rng, 1.6)
-    crust = smoothstep(depth, 0.0, max(0.05, 2.5 / (size * min(shape))))
+    crust = step(depth, 0.0, max(0.05, 2.5 / (size * min(shape))))
     dye = 0.8 * np.exp(-(-depth).clip(0, None) / 0.12) * (0.7 + 0.6 * octaves(shape, rng, coarse=12, count=5))
-    return dye * smoothstep(depth, -0.6, -0.1), crust
+    return dye * step(depth, -0.6, -0.1), crust
 
 
 SHAPES: dict[str, Callable[[Shape, Place, float, np.random.Generator], tuple[Field, Field]]] = {
