@@ -21,7 +21,7 @@ SMALL = ("--batch", "2", "--size", "32", "--validation", "2", "--device", "cpu",
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
-    for name, value in (("POOL", 3), ("DRAWN", 64), ("KEPT", 96)):
+    for name, value in (("POOL", 3), ("DRAWN", 64), ("KEPT", 96), ("FEW", 100)):
         monkeypatch.setattr(separation, name, value)
 
 

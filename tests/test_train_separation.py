@@ -24,8 +24,8 @@ NET = {"width": 4, "blocks": (1, 1), "glance": 4, "view": 16, "code": 2}
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
-    """Small pictures, and few of them."""
-    for name, value in (("POOL", 3), ("DRAWN", 64), ("KEPT", 96)):
+    """Small pictures, few of them, and no processes of their own, which would not know it."""
+    for name, value in (("POOL", 3), ("DRAWN", 64), ("KEPT", 96), ("FEW", 100)):
         monkeypatch.setattr(separation, name, value)
 
 
