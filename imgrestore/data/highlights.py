@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from imgrestore.data.separation import counted
 from imgrestore.degrade import gloss, specular
 
 __all__ = ["drawn", "lit_area"]
@@ -44,5 +45,4 @@ def drawn(clean: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tens
 
 def lit_area(observed: Tensor, truth: Tensor) -> Tensor:
     """Where the first of two pictures (3, H, W) has a highlight: (1, H, W), 0 to 1."""
-    light = (observed - truth).amax(0, keepdim=True)
-    return ((light - BEGINS) / WIDTH).clamp(0, 1)
+    return counted((observed - truth).amax(0, keepdim=True), BEGINS, WIDTH)

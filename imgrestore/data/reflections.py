@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from imgrestore.data.separation import counted
 from imgrestore.degrade import reflection
 
 __all__ = ["drawn", "lit_area"]
@@ -41,5 +42,4 @@ def drawn(clean: Tensor, other: Tensor, rng: np.random.Generator) -> tuple[Tenso
 
 def lit_area(observed: Tensor, truth: Tensor) -> Tensor:
     """Where the first of two pictures (3, H, W) has more light: (1, H, W), 0 to 1."""
-    light = (observed - truth).amax(0, keepdim=True)
-    return ((light - BEGINS) / WIDTH).clamp(0, 1)
+    return counted((observed - truth).amax(0, keepdim=True), BEGINS, WIDTH)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from imgrestore.nets.separator import Form
 
-__all__ = ["Sample", "SeparationBatch", "cut", "drawn_region", "planes_of", "reduced_to", "toned"]
+__all__ = ["Sample", "SeparationBatch", "counted", "cut", "drawn_region", "planes_of", "reduced_to", "toned"]
 
 # How often crops are flipped down and transposed; across they are every other time.
 UPSIDE_DOWN = 0.15
@@ -85,6 +85,11 @@ class SeparationBatch:
     def to(self, device: torch.device) -> SeparationBatch:
         """The same on another device."""
         return SeparationBatch(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+def counted(values: Tensor, begins: float, width: float) -> Tensor:
+    """How far values count: 0 up to where they begin to, and 1 from so much above on."""
+    return ((values - begins) / width).clamp(0, 1)
 
 
 def planes_of(picture: NDArray) -> Tensor:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from imgrestore.data.separation import counted
 from imgrestore.degrade import shadow
 
 __all__ = ["drawn", "shaded_area"]
@@ -36,7 +37,7 @@ def drawn(clean: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     several = shadow.sample_several(tuple(clean.shape), rng)
     gain = torch.stack([shadow.shadow_gain(tuple(clean.shape), one) for one in several]).amin(0)
     lost = -gain.mean(0, keepdim=True).log()
-    return shadow.apply(clean, several).clamp(0, 1), _counted(lost, LINEAR)
+    return shadow.apply(clean, several).clamp(0, 1), counted(lost, *LINEAR)
 
 
 def shaded_area(observed: Tensor, truth: Tensor) -> Tensor:
@@ -53,9 +54,4 @@ def shaded_area(observed: Tensor, truth: Tensor) -> Tensor:
         0 to 1.
     """
     logs = [np.log(cv2.blur(one.mean(0).numpy(), (2 * NEAR + 1,) * 2) + DARK) for one in (observed, truth)]
-    return _counted(torch.from_numpy(cv2.medianBlur(logs[1] - logs[0], 5))[None], CODED)
-
-
-def _counted(lost: Tensor, limits: tuple[float, float]) -> Tensor:
-    begins, width = limits
-    return ((lost - begins) / width).clamp(0, 1)
+    return counted(torch.from_numpy(cv2.medianBlur(logs[1] - logs[0], 5))[None], *CODED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from imgrestore.data.separation import counted
 from imgrestore.degrade import jpeg, rust, rust_varied
 
 __all__ = ["changed_area", "drawn", "stained"]
@@ -47,9 +48,9 @@ def drawn(clean: Tensor, texture: Tensor | None, rng: np.random.Generator) -> tu
 def stained(layers: rust.StainLayers) -> Tensor:
     """Where layers can be seen: (1, H, W), 0 to 1."""
     seen = layers.density.amax(0, keepdim=True).maximum(layers.cover)
-    return ((seen - BEGINS) / WIDTH).clamp(0, 1)
+    return counted(seen, BEGINS, WIDTH)
 
 
 def changed_area(observed: Tensor, truth: Tensor) -> Tensor:
     """Where two pictures (3, H, W) differ: (1, H, W), 0 to 1."""
-    return (((observed - truth).abs().amax(0, keepdim=True) - BEGINS) / WIDTH).clamp(0, 1)
+    return counted((observed - truth).abs().amax(0, keepdim=True), BEGINS, WIDTH)

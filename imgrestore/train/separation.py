@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -49,7 +50,7 @@ PLANES = ("observed", "truth", "estimate", "layer", "found", "area")
 HELD_SEED, POOL_SEED = 1 << 40, 1 << 41
 
 
-class SeparationGround:
+class SeparationGround(ABC):
     """Batches, loss and validation of a `Separator`; see `imgrestore.train.ground.Ground`.
 
     Subclasses say of which task, how damage is drawn, and how its area is told in a real pair.
@@ -75,19 +76,19 @@ class SeparationGround:
     parts: ClassVar[tuple[float, float]] = (0.7, 1.0)
 
     @staticmethod
+    @abstractmethod
     def drawn(clean: Tensor, other: Tensor | None, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Damage a picture (3, H, W) with the help of another: what is observed, the truth, and where (1, H, W)."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def damaged_area(observed: Tensor, truth: Tensor) -> Tensor:
         """Where a real pair is damaged: (1, H, W), 0 to 1."""
-        raise NotImplementedError
 
     @staticmethod
+    @abstractmethod
     def estimator(observed: Tensor, mask: Tensor | None, good: Tensor) -> Estimate:
         """The task's classical method."""
-        raise NotImplementedError
 
     def __init__(self, options: Options, device: torch.device) -> None:
         self.options, self.device = options, device
