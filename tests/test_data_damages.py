@@ -139,3 +139,20 @@ def test_both_kinds_of_moire_are_drawn(monkeypatch):
     for seed in range(12):
         made(("moire",), seed)
     assert {"_waved", "_screened"} == set(asked)
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_twin_lacks_the_last_damage_alone(name):
+    found = made((name,), seed=4)
+    assert found.twin is not None
+    assert found.twin.picture.shape == found.picture.shape
+    assert float(found.twin.present.sum()) == float(found.twin.strength.sum()) == 0
+    assert strength_of(found.twin.picture, found.picture) == pytest.approx(float(found.strength.max()))
+    assert float(found.strength.max()) >= damages.LEAST
+    assert made(()).twin is None
+
+
+def test_the_twin_of_two_damages_has_the_first():
+    found = made(("rust", "shadow"), seed=5)
+    assert found.twin is not None
+    assert [name for name, there in zip(DAMAGES, found.twin.present, strict=True) if there] == ["rust"]

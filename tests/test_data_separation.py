@@ -35,7 +35,7 @@ def draw(name, clean, other, seed):
     elif name == "reflections":
         observed, area = reflections.drawn(clean, other, rng(seed))
     else:
-        observed, area = stains.drawn(clean, other, rng(seed))
+        return stains.drawn(clean, other, rng(seed))
     return observed, clean, area
 
 
@@ -129,3 +129,14 @@ def test_samples_are_joined_with_their_weights(clean):
     assert batch.sure.flatten().tolist() == [1, 0.25]
     assert torch.equal(batch.truth[1], 0.5 * clean)
     assert Sample.untreated(clean, clean, area, 4).layer.shape == (4, SIZE, SIZE)
+
+
+def test_a_surface_has_one_colour_and_a_pattern():
+    picture = torch.rand(3, 40, 50)
+    found = stains.surface(picture, rng(1))
+    assert found.shape == picture.shape
+    assert 0 <= float(found.min()) < float(found.max()) <= 1
+    ratio = found[:, 3:, 3:] / found[:1, 3:, 3:]
+    whole = (found > 0).all(0)[3:, 3:] & (found < 1).all(0)[3:, 3:]
+    assert float(ratio[:, whole].std(1).max()) < 1e-5
+    assert float(found.std()) > 0.01

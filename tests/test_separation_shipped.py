@@ -1,4 +1,4 @@
-"""The nets of `deshadow` and `dereflect` that ship: they gain where they can, and leave alone what is undamaged."""
+"""The nets that take pictures apart and ship: they gain where they can, and leave alone what is undamaged."""
 
 from functools import partial
 
@@ -6,10 +6,12 @@ import damaged
 import numpy as np
 import pytest
 import set_reflection
+import set_rust
 import set_shadow
+import set_specular
 from skimage import data
 
-from imgrestore import dereflect, deshadow
+from imgrestore import dereflect, derust, deshadow, despecular
 
 LIMIT = 1e-5
 
@@ -32,10 +34,31 @@ def test_shadows_are_lifted_no_worse_than_without():
     assert max(one.recomposed for one in found) < LIMIT
 
 
+@pytest.mark.parametrize("with_mask", [False, True])
+def test_highlights_are_taken_off_better_than_without(with_mask):
+    pictures = set_specular.on_photographs()
+    plain = damaged.gains(partial(despecular, method="classical"), pictures, with_mask=with_mask)
+    found = damaged.gains(despecular, pictures, with_mask=with_mask)
+    assert damaged.mean(found) > damaged.mean(plain) + 0.6, found
+    assert damaged.worst(found) > -0.5, found
+    assert max(one.recomposed for one in found) < LIMIT
+
+
+def test_stains_below_a_mask_are_taken_off_better_than_without():
+    """In crowded pictures: on a single surface the classical method is kept."""
+    pictures = set_rust.filed()
+    plain = damaged.gains(partial(derust, method="classical"), pictures, with_mask=True)
+    found = damaged.gains(derust, pictures, with_mask=True)
+    assert damaged.mean(found) > damaged.mean(plain) + 0.1, found
+    assert damaged.worst(found) > -0.5, found
+    assert max(one.recomposed for one in found) < LIMIT
+
+
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket", "immunohistochemistry", "retina"])
 def test_undamaged_pictures_come_back(name):
     picture = getattr(data, name)()
     assert np.array_equal(dereflect(picture), picture)
+    assert np.array_equal(derust(picture), picture)
     assert damaged.psnr(deshadow(picture) / 255, picture / 255) > 45
 
 

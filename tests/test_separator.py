@@ -133,3 +133,35 @@ def test_files_of_weights_can_name_it(form):
     again = hollow(name_of(net), net.config.to_dict(), len(net.state_dict()))
     assert {name: p.shape for name, p in again.named_parameters()} == {n: p.shape for n, p in net.named_parameters()}
     assert SeparatorConfig.from_dict({**net.config.to_dict(), "blocks": [1, 1]}) == net.config
+
+
+@FORMS
+def test_the_judge_learns_without_moving_what_it_judges_by(form):
+    net = small(form).train()
+    picture, estimate, layer, found = drawn(form)
+    odds = net.presence(picture, estimate, layer, found)
+    assert odds.shape == (2,)
+    assert odds.dtype == torch.float32
+    odds.sum().backward()
+    moved = {name.split(".")[0] for name, p in net.named_parameters() if p.grad is not None and p.grad.any()}
+    assert moved == {"judge"}
+
+
+def test_the_judge_sees_the_picture():
+    net = small("added")
+    with torch.no_grad():
+        net.judge[2].weight.normal_(generator=torch.Generator().manual_seed(0))
+        first, other = (net.presence(*drawn("added", seed=seed)) for seed in (0, 1))
+        alone = net.presence(*(planes[1:] for planes in drawn("added")))
+    assert not torch.equal(first, other)
+    assert torch.allclose(first[1:], alone, atol=1e-4)
+
+
+def test_nets_from_before_there_was_a_judge_have_none():
+    fields = {name: value for name, value in SeparatorConfig().to_dict().items() if name != "judge"}
+    net = Separator(SeparatorConfig.from_dict(fields))
+    assert net.judge is None
+    with pytest.raises(ValueError, match=r"no judge; expected one with config\.judge"):
+        net.presence(*drawn("added"))
+    with pytest.raises(ValueError, match="judge is -1; expected at least 0"):
+        SeparatorConfig(judge=-1)

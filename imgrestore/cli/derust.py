@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from .options import DamageMask, Details, Inputs, MethodName, MethodOption, Out, Overwrite, Recursive, Verbose
+from .options import (
+    DamageMask,
+    Details,
+    Inputs,
+    MethodName,
+    MethodOption,
+    Out,
+    Overwrite,
+    OwnWeights,
+    Recursive,
+    Verbose,
+)
 from .run import Work, read_mask, read_triple, run
 
 
@@ -21,6 +32,7 @@ def command(
         ),
     ] = "auto",
     mask: DamageMask = None,
+    weights: OwnWeights = None,
     details: Details = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
@@ -35,7 +47,18 @@ def command(
 
     def prepare() -> Work:
         from imgrestore.tasks.derust import derust
+        from imgrestore.tasks.separation import own_separator
 
-        return Work(derust, {"method": method.value, "mask": read_mask(mask), "stain": read_triple(stain, "--stain")})
+        own_separator("derust", weights, method.value, refined=True)  # told now rather than of every picture
+
+        return Work(
+            derust,
+            {
+                "method": method.value,
+                "mask": read_mask(mask),
+                "stain": read_triple(stain, "--stain"),
+                "weights": weights,
+            },
+        )
 
     run("derust", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from .options import DamageMask, Details, Inputs, MethodName, MethodOption, Out, Overwrite, Recursive, Verbose
+from .options import (
+    DamageMask,
+    Details,
+    Inputs,
+    MethodName,
+    MethodOption,
+    Out,
+    Overwrite,
+    OwnWeights,
+    Recursive,
+    Verbose,
+)
 from .run import Work, read_mask, read_triple, run
 
 
@@ -31,6 +42,7 @@ def command(
         Transfer, typer.Option(help="How values are coded: as of a photograph, or linear in light; found by default.")
     ] = Transfer.auto,
     mask: DamageMask = None,
+    weights: OwnWeights = None,
     details: Details = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
@@ -45,7 +57,9 @@ def command(
 
     def prepare() -> Work:
         from imgrestore.tasks.despecular import despecular
+        from imgrestore.tasks.separation import own_separator
 
+        own_separator("despecular", weights, method.value, refined=True)  # told now rather than of every picture
         return Work(
             despecular,
             {
@@ -53,6 +67,7 @@ def command(
                 "mask": read_mask(mask),
                 "illuminant": read_triple(illuminant, "--illuminant"),
                 "transfer": transfer.value,
+                "weights": weights,
             },
         )
 

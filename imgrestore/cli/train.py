@@ -45,6 +45,7 @@ class LossName(str, Enum):
     charbonnier = "charbonnier"
     ssim = "ssim"
     psnr = "psnr"
+    psnr30 = "psnr30"
 
 
 class CompileName(str, Enum):

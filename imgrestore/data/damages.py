@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from imgrestore.degrade import blur, jpeg, moire, reflection, rust, screen, shadow, specular
+from imgrestore.degrade import blur, gloss, jpeg, moire, reflection, rust, rust_varied, screen, shadow, specular
 from imgrestore.nets.diagnoser import DAMAGES
 
 __all__ = ["NONE", "DamagedPicture", "damaged", "drawn_damages", "finished", "seeded_cases", "strength_of"]
 
 # A change of less than this in PSNR is not seen, and one to the second is as strong as any, dB.
 UNSEEN, STRONG = 38.0, 14.0
+# What changes a picture by less is there, but people miss it or take it for a part of the scene, dB.
+CLEAR = 30.0
 # Draws of a damage, and with other parameters again, until one is seen.
 DRAWS = 4
 # Pictures on which a damage is tried until it is seen; a black one shows none.
@@ -33,13 +35,17 @@ SOUND, TWO = 0.2, 0.12
 # Of moiré: the part that a screen and a camera make, not waves, and the side of the picture that they are computed for:
 # the light of its sub-pixels takes nine times the picture's memory.
 SCREENS, SCREEN_SIDE = 0.4, 192
-# Of reflections: the part that shows another photograph.
-PHOTOGRAPHED = 0.7
+# Of reflections: the part that shows another photograph. Of shadows, highlights and stains: the part that the richer of
+# two models draws.
+PHOTOGRAPHED, RICH = 0.7, 0.6
+# Of the richer model's stains: soot and mould are dirt rather than what a picture is to be freed of.
+BROWN: tuple[rust_varied.Theme, ...] = ("metal", "paper")
 # In which they come about: on the body, on its surface, before the camera, in it.
 ORDER = ("rust", "shadow", "specular", "reflection", "blur", "moire")
 # Shares of the pictures that have other tones and more noise, and that were stored as JPEG.
 TONED, NOISY, STORED = 0.6, 0.35, 0.5
 GAMMA, CONTRAST, TINT, NOISE, QUALITY = (0.65, 1.5), 0.65, (0.92, 1.08), 0.015, (60.0, 97.0)
+LEAST = (UNSEEN - CLEAR) / (UNSEEN - STRONG)
 # The blocks of a file may begin anywhere in a picture, and a blurred scene goes on past it.
 MARGIN, BEYOND = jpeg.BLOCK, 40
 
@@ -58,12 +64,15 @@ class DamagedPicture:
         From 0 to 1, see `strength_of`; 0 for those that are not present.
     side : int
         The longest side, pixels, of the part that is to be shown.
+    twin : DamagedPicture, optional
+        The same without the last of its damages; None for a sound picture.
     """
 
     picture: Tensor
     present: Tensor
     strength: Tensor
     side: int
+    twin: DamagedPicture | None = None
 
 
 def strength_of(before: Tensor, after: Tensor) -> float:
@@ -119,8 +128,8 @@ def damaged(
     ----------
     clean : ndarray of uint8, shape (H, W, 3)
     names : sequence of str
-        Damages, of `imgrestore.nets.diagnoser.DAMAGES`; none for a sound picture. One that cannot be seen, however
-        often it is drawn, is left out.
+        Damages, of `imgrestore.nets.diagnoser.DAMAGES`; none for a sound picture. One that cannot be seen clearly,
+        however often it is drawn, is left out.
     size : int
         Longest side of what `finished` makes of it at the most, pixels; the least is two thirds of it, or `clean`'s.
     rng : numpy.random.Generator
@@ -137,7 +146,10 @@ def damaged(
         side, patterned = min(side, SCREEN_SIDE), _screened
     # A blurred scene goes on past the frame, which is to be no smaller for it.
     scene = _cut(clean, side + MARGIN + (BEYOND if "blur" in names else 0), rng)
-    return DamagedPicture(*_damaged(scene, names, rng, other, patterned), side)
+    case = DamagedPicture(scene, torch.zeros(len(DAMAGES)), torch.zeros(len(DAMAGES)), side)
+    for name in (name for name in ORDER if name in names):
+        case = _with(case, name, patterned if name == "moire" else CHANGES[name], rng, other)
+    return case
 
 
 def finished(case: DamagedPicture, rng: np.random.Generator) -> Tensor:
@@ -225,21 +237,19 @@ def _cut(clean: NDArray[np.uint8], side: int, rng: np.random.Generator) -> Tenso
 Change = Callable[[Tensor, np.random.Generator, NDArray[np.uint8]], tuple[Tensor, Tensor]]
 
 
-def _damaged(
-    planes: Tensor, names: Sequence[str], rng: np.random.Generator, other: NDArray[np.uint8], patterned: Change
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The picture with its damages, which of them are seen, and how strong."""
-    present, strength = torch.zeros(len(DAMAGES)), torch.zeros(len(DAMAGES))
-    for name in (name for name in ORDER if name in names):
-        change = patterned if name == "moire" else CHANGES[name]
-        for _ in range(DRAWS):
-            before, after = change(planes, rng, other)
-            found = strength_of(before, after)
-            if found > 0:
-                planes = after.clamp(0, 1)
-                present[DAMAGES.index(name)], strength[DAMAGES.index(name)] = 1.0, found
-                break
-    return planes, present, strength
+def _with(
+    case: DamagedPicture, name: str, change: Change, rng: np.random.Generator, other: NDArray[np.uint8]
+) -> DamagedPicture:
+    """The same with one damage more, or as it is where none that is drawn can be seen clearly."""
+    for _ in range(DRAWS):
+        before, after = change(case.picture, rng, other)
+        found = strength_of(before, after)
+        if found >= LEAST:
+            present, strength = case.present.clone(), case.strength.clone()
+            present[DAMAGES.index(name)], strength[DAMAGES.index(name)] = 1.0, found
+            twin = replace(case, picture=before.clamp(0, 1), twin=None)
+            return DamagedPicture(after.clamp(0, 1), present, strength, case.side, twin)
+    return case
 
 
 # Each gives the picture before and after, in the same frame. Noise and rounding of the models are left out: they would
@@ -265,8 +275,9 @@ def _screened(planes: Tensor, rng: np.random.Generator, other: NDArray[np.uint8]
 
 
 def _shaded(planes: Tensor, rng: np.random.Generator, other: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-    params = replace(shadow.sample(tuple(planes.shape), rng), sigma=0.0, bits=None)
-    return planes, shadow.apply(planes, params)
+    shape = tuple(planes.shape)
+    drawn = shadow.sample_several(shape, rng) if rng.random() < RICH else (shadow.sample(shape, rng),)
+    return planes, shadow.apply(planes, [replace(one, sigma=0.0, shot=0.0, bits=None) for one in drawn])
 
 
 def _reflected(planes: Tensor, rng: np.random.Generator, other: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
@@ -278,12 +289,17 @@ def _reflected(planes: Tensor, rng: np.random.Generator, other: NDArray[np.uint8
 
 
 def _glossy(planes: Tensor, rng: np.random.Generator, other: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-    params = replace(specular.sample(tuple(planes.shape), rng, planes), bits=None)
-    return planes, specular.apply(planes, params)
+    shape = tuple(planes.shape)
+    if rng.random() < RICH:
+        return planes, gloss.apply(planes, replace(gloss.sample(shape, rng, planes), noise=0.0, bits=None))
+    return planes, specular.apply(planes, replace(specular.sample(shape, rng, planes), bits=None))
 
 
 def _stained(planes: Tensor, rng: np.random.Generator, other: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-    return planes, rust.apply(planes, rust.sample(tuple(planes.shape), rng))
+    shape = tuple(planes.shape)
+    rich = rng.random() < RICH
+    params = rust_varied.sample(shape, rng, planes, BROWN) if rich else rust.sample(shape, rng)
+    return planes, rust.apply(planes, params)
 
 
 CHANGES: dict[str, Change] = {

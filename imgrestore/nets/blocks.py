@@ -211,6 +211,29 @@ class UNet(nn.Module):
         """
         if x.dtype == self.stem.weight.dtype == torch.float32 and may_fuse(x, self):
             return self._fused(x, memory, room)
+        h, skips = self.encoded(x, memory)
+        for up, decoder in zip(self.ups, self.decoders, strict=True):
+            h = decoder(F.pixel_shuffle(up(h), 2) + skips.pop())
+        with torch.autocast(x.device.type, enabled=False):
+            return F.pixel_shuffle(self.head(h.float()), 2), h
+
+    def encoded(
+        self, x: torch.Tensor, memory: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Run the first half of the net.
+
+        Parameters
+        ----------
+        x, memory : Tensor
+            As in `forward`.
+
+        Returns
+        -------
+        bottom : Tensor
+            The features at the least resolution.
+        skips : list of Tensor
+            Those of the other levels, the finest first.
+        """
         # bfloat16 keeps 8 bits: the first look at the picture and the last word on it stay in float32.
         with torch.autocast(x.device.type, enabled=False):
             h = self.stem(x.float())
@@ -223,11 +246,7 @@ class UNet(nn.Module):
             h = encoder(h)
             skips.append(h)
             h = down(h)
-        h = self.bottom(h)
-        for up, decoder in zip(self.ups, self.decoders, strict=True):
-            h = decoder(F.pixel_shuffle(up(h), 2) + skips.pop())
-        with torch.autocast(x.device.type, enabled=False):
-            return F.pixel_shuffle(self.head(h.float()), 2), h
+        return self.bottom(h), skips
 
     def _fused(
         self, x: torch.Tensor, memory: torch.Tensor | None, room: torch.Tensor | None

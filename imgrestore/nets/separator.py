@@ -6,6 +6,8 @@ far a crust hides the scene. The scene follows from the layer by the damage's ow
 the picture, but for what a crust hides, which the net fills in. Beside the layer it tells where the damage is. Nothing
 is changed where it is not: the layer's correction is multiplied by the mask, the user's where there is one.
 
+Beside that it judges whether a picture shows the damage at all, by what the middle of the net has seen.
+
 A look at the whole picture, reduced, tells an encoder-decoder of gated blocks (NAFNet's kind: Chen et al., "Simple
 baselines for image restoration", 2022) a few numbers about it. A new net gives back the classical estimate.
 """
@@ -45,6 +47,8 @@ FILLED: dict[Form, int] = {"factor": 0, "added": 0, "covered": CHANNELS}
 MASKS = 3
 # Residual scale that blocks begin with: at 0 a shadow's net was half as far after 500 steps.
 START = 0.3
+# What is told of each feature in the middle, mean, deviation and maximum, and the part of it that training leaves out.
+STATISTICS, FORGOTTEN = 3, 0.3
 # The least factor, and the largest density, that is believed: logarithms.
 DEEPEST, DENSEST = -3.5, 3.5
 
@@ -67,6 +71,8 @@ class SeparatorConfig:
         Pixels across the reduced picture.
     code : int
         Numbers about the whole picture that the encoder-decoder is told.
+    judge : int
+        Numbers of the first layer that judges whether there is damage; 0 for a net that does not.
     """
 
     form: Form = "added"
@@ -75,6 +81,7 @@ class SeparatorConfig:
     glance: int = 16
     view: int = 32
     code: int = 8
+    judge: int = 64
 
     def __post_init__(self) -> None:
         if self.form not in get_args(Form):
@@ -83,6 +90,8 @@ class SeparatorConfig:
             raise ValueError(f"{self}: expected numbers of at least 1")
         if self.view < LEAST_VIEW:
             raise ValueError(f"view is {self.view}; expected at least {LEAST_VIEW}")
+        if self.judge < 0:
+            raise ValueError(f"judge is {self.judge}; expected at least 0")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, for JSON."""
@@ -92,7 +101,8 @@ class SeparatorConfig:
     def from_dict(cls, fields: Mapping[str, Any]) -> SeparatorConfig:
         """The inverse of `to_dict`."""
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-        return cls(**values)
+        # Older nets did not judge.
+        return cls(**{"judge": 0, **values})
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,19 @@ class Separator(nn.Module):
         layers = LAYERS[c.form]
         inputs, outputs = 2 * CHANNELS + layers + MASKS + c.code, layers + FILLED[c.form] + 1
         self.unet = UNet(inputs, outputs, c.width, c.blocks, start=START)
+        told = STATISTICS * c.width * 2 ** (len(c.blocks) - 1)
+        self.judge = (
+            nn.Sequential(
+                nn.LayerNorm(told),
+                nn.Dropout(FORGOTTEN),
+                nn.Linear(told, c.judge),
+                nn.GELU(),
+                nn.Dropout(FORGOTTEN),
+                nn.Linear(c.judge, 1),
+            )
+            if c.judge
+            else None
+        )
 
     def forward(
         self,
@@ -166,15 +189,8 @@ class Separator(nn.Module):
         -------
         Separated
         """
-        if given is None:
-            given = picture.new_zeros(len(picture), 2, *picture.shape[-2:])
-        if view is None:
-            view = view_of(picture, estimate, self.config.view)
-        # Means over a whole picture are to be told finer than bfloat16 can.
-        with torch.autocast(picture.device.type, enabled=False):
-            code = self.tell(self.glance.thought(view))
-        code = code[:, :, None, None].expand(-1, -1, *picture.shape[-2:])
-        planes = self._corrected(torch.cat([picture - 0.5, estimate - 0.5, layer, found, given, code], dim=1))
+        given = _unsaid(picture) if given is None else given
+        planes = self._corrected(self._stacked(picture, estimate, layer, found, given, view))
         form: Form = self.config.form
         change, filling, odds = planes.split([LAYERS[form], FILLED[form], 1], dim=1)
         changed = layer + (given[:, :1] + (1 - given[:, 1:]) * torch.sigmoid(odds)) * change
@@ -185,13 +201,70 @@ class Separator(nn.Module):
         scene, changed = (factor_layer if form == "factor" else added_layer)(picture, changed)
         return Separated(scene, changed, odds)
 
+    def presence(
+        self, picture: Tensor, estimate: Tensor, layer: Tensor, found: Tensor, view: Tensor | None = None
+    ) -> Tensor:
+        """Judge whether pictures show the damage at all.
+
+        Parameters
+        ----------
+        picture, estimate, layer, found, view : Tensor
+            As in `forward`; nobody says where damage is.
+
+        Returns
+        -------
+        Tensor of float32, shape (N,)
+            Logarithm of the odds. Gradients run to the judge alone, not to what it judges by.
+
+        Raises
+        ------
+        ValueError
+            Where the net has no judge.
+        """
+        if self.judge is None:
+            raise ValueError("this net has no judge; expected one with config.judge above 0")
+        with torch.no_grad():
+            stacked = _padded(self._stacked(picture, estimate, layer, found, _unsaid(picture), view), self.unet.stride)
+            seen, _ = self.unet.encoded(stacked.contiguous())
+            seen = seen.float().flatten(2)
+            told = torch.cat([seen.mean(2), seen.std(2, correction=0), seen.amax(2)], dim=1)
+        with torch.autocast(picture.device.type, enabled=False):
+            odds: Tensor = self.judge(told)
+        return odds[:, 0]
+
+    def _stacked(
+        self,
+        picture: Tensor,
+        estimate: Tensor,
+        layer: Tensor,
+        found: Tensor,
+        given: Tensor,
+        view: Tensor | None,
+    ) -> Tensor:
+        """All that the encoder-decoder sees."""
+        if view is None:
+            view = view_of(picture, estimate, self.config.view)
+        # Means over a whole picture are to be told finer than bfloat16 can.
+        with torch.autocast(picture.device.type, enabled=False):
+            code = self.tell(self.glance.thought(view))
+        code = code[:, :, None, None].expand(-1, -1, *picture.shape[-2:])
+        return torch.cat([picture - 0.5, estimate - 0.5, layer, found, given, code], dim=1)
+
     def _corrected(self, stacked: Tensor) -> Tensor:
         height, width = stacked.shape[-2:]
-        bottom, right = -height % self.unet.stride, -width % self.unet.stride
-        if bottom or right:
-            stacked = F.pad(stacked, (0, right, 0, bottom), mode="replicate")
-        planes, _ = self.unet(stacked.contiguous())
+        planes, _ = self.unet(_padded(stacked, self.unet.stride).contiguous())
         return planes[..., :height, :width]
+
+
+def _unsaid(picture: Tensor) -> Tensor:
+    """The user's mask of pictures of which nobody says anything."""
+    return picture.new_zeros(len(picture), 2, *picture.shape[-2:])
+
+
+def _padded(stacked: Tensor, stride: int) -> Tensor:
+    """Planes whose sides are multiples of the stride, continued by their last rows and columns."""
+    bottom, right = -stacked.shape[-2] % stride, -stacked.shape[-1] % stride
+    return F.pad(stacked, (0, right, 0, bottom), mode="replicate") if bottom or right else stacked
 
 
 def factor_layer(picture: Tensor, layer: Tensor) -> tuple[Tensor, Tensor]:

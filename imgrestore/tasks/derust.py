@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
+from torch import Tensor
 
+from imgrestore.classical.estimate import Estimate
 from imgrestore.classical.rust import forward, separate_stains, untouched
 from imgrestore.pixels import ChannelAxis
+from imgrestore.tasks.separation import classical_only, own_separator
+from imgrestore.tasks.separation import refine as with_net
 from imgrestore.tasks.task import Task, check_choice
 
 __all__ = ["Method", "derust"]
@@ -26,6 +30,8 @@ def derust(
     mask: Any = None,
     stain: str | Sequence[float] = "auto",
     details: bool = False,
+    refine: bool = True,
+    weights: str | os.PathLike[str] | None = None,
     channel_axis: ChannelAxis = "auto",
 ) -> Any:
     """Take rust, foxing and stains of tea and coffee off a picture.
@@ -42,7 +48,8 @@ def derust(
         values, as files hold them. Each picture of a batch is judged alone. Without colour, stains are found only with
         a mask.
     method : {"auto", "classical"}
-        "classical" is what this page describes; "auto" is the best there is, and the same at present.
+        "classical" is what this page describes. "auto": a net corrects that in pictures in colour, and finds stains on
+        other scenes than single surfaces.
     mask : array of bool, shape (H, W) or that of `image`, optional
         True where stains are. Nothing is looked for elsewhere, the clues need not agree, and other scenes than a single
         surface can be helped.
@@ -51,6 +58,11 @@ def derust(
         By default brown stains are looked for, and their density is measured.
     details : bool
         Return a `Restoration` instead of the picture.
+    refine : bool
+        False: "auto" is the classical estimate, too.
+    weights : str or path-like, optional
+        A file of weights that ``imgrestore train derust`` wrote, for the net to use; by default those that ship with
+        this version.
     channel_axis : int, None or "auto"
         As in scikit-image: the axis of the channels, or None where there are none and leading axes are a batch.
 
@@ -64,10 +76,10 @@ def derust(
     Raises
     ------
     TypeError
-        Where `image` is no array, or has a dtype other than those above.
+        Where `image` is no array, or has a dtype other than those above, or `weights` is no path.
     ValueError
-        Where the picture is empty or has no finite pixel, its layout cannot be told, or an option is none of those
-        above.
+        Where the picture is empty or has no finite pixel, its layout cannot be told, an option is none of those above,
+        or `weights` is no sound file of a net for stains, or is given where no net is asked for.
 
     References
     ----------
@@ -89,9 +101,20 @@ def derust(
     """
     check_choice(method, get_args(Method), "method")
     direction = _direction(stain)
-    return TASK.run(
-        image, partial(separate_stains, stain=direction), mask=mask, details=details, channel_axis=channel_axis
-    )
+    net = own_separator("derust", weights, method, refine)
+
+    def estimator(picture: Tensor, area: Tensor | None, good: Tensor) -> Estimate:
+        found = separate_stains(picture, area, good, stain=direction)
+        if method == "classical" or not refine:
+            return found
+        if direction is not None:
+            return classical_only(found, "the net does not know the colour of the stain")
+        # Where stains are found without the mask they lie on one surface, which tells their density better.
+        if area is not None and separate_stains(picture, None, good).changes(picture):
+            return classical_only(found, "they lie on a single surface")
+        return with_net("derust", picture, area, found, net)
+
+    return TASK.run(image, estimator, mask=mask, details=details, channel_axis=channel_axis)
 
 
 def _direction(stain: str | Sequence[float]) -> tuple[float, ...] | None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
+import os
 from typing import Any, Literal, get_args
 
+from torch import Tensor
+
+from imgrestore.classical.estimate import Estimate
 from imgrestore.classical.specular import Transfer, estimate_highlights, lamp_colour, untouched
 from imgrestore.pixels import ChannelAxis
+from imgrestore.tasks.separation import classical_only, own_separator
+from imgrestore.tasks.separation import refine as with_net
 from imgrestore.tasks.task import Task, check_choice
 
 __all__ = ["Method", "despecular"]
@@ -24,6 +29,8 @@ def despecular(
     illuminant: Any = "auto",
     transfer: Transfer = "auto",
     details: bool = False,
+    refine: bool = True,
+    weights: str | os.PathLike[str] | None = None,
     channel_axis: ChannelAxis = "auto",
 ) -> Any:
     """Take specular highlights off glossy, coloured bodies.
@@ -40,7 +47,8 @@ def despecular(
         as it is. Torch: (H, W), (C, H, W), (N, C, H, W). uint8, uint16, or floating point in any range. Only RGB
         pictures show highlights by their colour; others are left as they are, unless there is a mask.
     method : {"auto", "classical"}
-        "classical": the dichromatic model as above. "auto": the best there is, at present the same.
+        "classical": the dichromatic model as above. "auto": a net corrects that in pictures in colour, and finds
+        highlights on surfaces that are not coloured.
     mask : array of bool, shape (H, W) or that of `image`, optional
         True where the highlights are: all of it is taken off, and nothing else is looked at.
     illuminant : "auto" or (r, g, b)
@@ -50,6 +58,11 @@ def despecular(
         linear only for dark pictures.
     details : bool
         Return a `Restoration` instead of the picture.
+    refine : bool
+        False: "auto" is the classical estimate, too.
+    weights : str or path-like, optional
+        A file of weights that ``imgrestore train despecular`` wrote, for the net to use; by default those that ship
+        with this version.
     channel_axis : int, None or "auto"
         As in scikit-image: the axis of the channels, or None where there are none.
 
@@ -62,10 +75,10 @@ def despecular(
     Raises
     ------
     TypeError
-        Where `image` is no array, or has a dtype other than those above.
+        Where `image` is no array, or has a dtype other than those above, or `weights` is no path.
     ValueError
-        Where the picture is empty or has no finite pixel, its layout cannot be told, or an option is none of those
-        above.
+        Where the picture is empty or has no finite pixel, its layout cannot be told, an option is none of those above,
+        or `weights` is no sound file of a net for highlights, or is given where no net is asked for.
 
     See Also
     --------
@@ -91,5 +104,14 @@ def despecular(
     check_choice(method, get_args(Method), "method")
     check_choice(transfer, get_args(Transfer), "transfer")
     lamp_colour(illuminant)
-    estimator = partial(estimate_highlights, illuminant=illuminant, transfer=transfer)
+    net = own_separator("despecular", weights, method, refine)
+
+    def estimator(picture: Tensor, area: Tensor | None, good: Tensor) -> Estimate:
+        found = estimate_highlights(picture, area, good, illuminant=illuminant, transfer=transfer)
+        if method == "classical" or not refine:
+            return found
+        if not isinstance(illuminant, str):
+            return classical_only(found, "the net does not know the colour of the lamp")
+        return with_net("despecular", picture, area, found, net)
+
     return TASK.run(image, estimator, mask=mask, details=details, channel_axis=channel_axis)

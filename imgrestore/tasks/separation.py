@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,9 +33,14 @@ class Kind:
     doubtful, sure : float
         Evidence up to which the net is not followed, and from which on it is followed altogether. For a factor it is
         the light that is given back to the fiftieth part of the picture that gets most of it, for a range of 1; else
-        the mean probability of damage.
+        the probability that there is damage at all, by the net's judge and the classical evidence together.
     viewed : int
         Shorter side of what the net sees: what belongs together has to fit into its view.
+    kept : {"", "masked", "unmasked"}
+        Of which pictures, with or without a user's mask, the classical result is kept wherever it changed anything.
+    agreed : float
+        How far the net is followed in other pictures that the classical method changed: where both are about equally
+        wrong, their mean is less so.
     """
 
     scene: str
@@ -43,13 +49,15 @@ class Kind:
     doubtful: float
     sure: float
     viewed: int
+    kept: Literal["", "masked", "unmasked"] = ""
+    agreed: float = 1.0
 
 
 MARKS = {
-    "deshadow": Kind("scene", "gain", "factor", 0.26, 0.36, 160),
+    "deshadow": Kind("scene", "gain", "factor", 0.26, 0.36, 160, "masked"),
     "dereflect": Kind("transmission", "reflection", "added", 0.83, 0.9, 160),
-    "despecular": Kind("diffuse", "specular", "added", 0.5, 0.8, 256),
-    "derust": Kind("scene", "density", "covered", 0.5, 0.8, 256),
+    "despecular": Kind("diffuse", "specular", "added", 0.9, 0.97, 224, agreed=0.35),
+    "derust": Kind("scene", "density", "covered", 0.95, 0.99, 224, "unmasked"),
 }
 # Pictures with a shorter side are none of the net's; how many times as long as its shorter side the longer one may be
 # in what it sees.
@@ -63,6 +71,10 @@ PART = 0.02
 # The guided filter that brings a factor to full size: radius in pixels of the reduced picture, and step of light kept.
 RADIUS, STEP = 3, 0.03
 COLOURS = 3
+# Where the classical method found highlights the net is heard within so many pixels.
+NEAR = 4
+# Log odds whose exponential is a number still.
+LARGE = 80.0
 NO_NUMBERS = "classical only: the net's picture had values that are no numbers"
 
 
@@ -87,11 +99,15 @@ class Marks:
 
 @dataclass(frozen=True)
 class _Told:
-    """What a net says of a picture, at full size: layer (L, H, W), odds (1, H, W), filling (3, H, W)."""
+    """What a net says of a picture, at full size: layer (L, H, W), odds (1, H, W), filling (3, H, W).
+
+    And the log odds that there is damage at all.
+    """
 
     layer: Tensor
     odds: Tensor
     filling: Tensor
+    presence: float
 
 
 def marks_of(task: str, one: Estimate) -> Marks:
@@ -143,8 +159,7 @@ def refine(task: str, picture: Tensor, mask: Tensor | None, found: Estimate, net
         One of `MARKS`.
     picture : Tensor of float32, shape (C, H, W)
     mask : Tensor of bool, shape (1, H, W), optional
-        The user's: nothing is changed elsewhere, but for a rim of a pixel. Of a factor the net is asked only where the
-        classical method could do nothing.
+        The user's: nothing is changed elsewhere, but for a rim of a pixel.
     found : Estimate
         The classical one.
     net : Module, optional
@@ -164,21 +179,23 @@ def refine(task: str, picture: Tensor, mask: Tensor | None, found: Estimate, net
         return classical_only(found, str(error))
     assert isinstance(net, Separator)
     kind = MARKS[task]
-    if mask is not None and kind.form == "factor" and _changes(found, picture):
-        # Told where a shadow is, the classical method measures its light better than the net guesses it.
-        return classical_only(found, "the light was measured along the mask's outline")
+    if kind.kept == ("unmasked" if mask is None else "masked") and found.changes(picture):
+        # Told where a shadow is, the classical method measures its light better than the net guesses it; and so it does
+        # the density of stains where one surface goes on around them.
+        return classical_only(found, "it was measured from the surface around the damage")
     before = marks_of(task, found)
     told = _asked(net, picture, mask, before, kind.viewed)
     if not all(bool(one.isfinite().all()) for one in (told.layer, told.odds, told.filling)):
         return replace(found, notes=(*found.notes, NO_NUMBERS))
     likely = torch.sigmoid(told.odds)
-    if mask is not None:
-        return _corrected(kind, picture, told, replace(found, mask=mask), likely)
-    share = _followed(kind, picture, told, found)
+    share: float | Tensor = _followed(kind, picture, told, found, mask)
     if share == 0:
         return found
+    area = likely > 0.5 if mask is None else mask
+    if mask is None and found.mask is not None and kind.agreed < 1 and found.changes(picture):
+        share, area = share * _softened(found.mask.float()[None], NEAR)[0], found.mask
     held = replace(told, layer=before.layer + share * (told.layer - before.layer))
-    return replace(_corrected(kind, picture, held, found, likely), mask=likely > 0.5)
+    return replace(_corrected(kind, picture, held, found, likely), mask=area)
 
 
 def classical_only(found: Estimate, why: str) -> Estimate:
@@ -203,8 +220,9 @@ def _asked(net: Separator, picture: Tensor, mask: Tensor | None, marks: Marks, v
     view = view_of(picture[None], marks.estimate[None], net.config.view)
     result = net(seen, estimate, layer, found, given, view)
     filling = result.scene if result.filling is None else result.filling
+    presence = math.inf if mask is not None else _presence(net, result.odds, seen, estimate, layer, found, view)
     if scale == 1:
-        return _Told(result.layer[0], result.odds[0], filling[0])
+        return _Told(result.layer[0], result.odds[0], filling[0], presence)
     change, odds, filling = (
         F.interpolate(one, size, mode="bilinear", align_corners=False)[0]
         for one in (result.layer - layer, result.odds, filling)
@@ -214,34 +232,35 @@ def _asked(net: Separator, picture: Tensor, mask: Tensor | None, marks: Marks, v
     change = torch.stack([ops.guided(plane, guide, radius, STEP**2) for plane in change])
     if mask is not None:
         change = change * _softened(mask.float()[None])[0]
-    return _Told(marks.layer + change, odds, filling)
+    return _Told(marks.layer + change, odds, filling, presence)
 
 
-def _softened(mask: Tensor) -> Tensor:
-    """A mask (N, 1, H, W) with a rim of a pixel."""
-    return F.avg_pool2d(mask, 3, 1, 1, count_include_pad=False)
+def _presence(net: Separator, odds: Tensor, *seen: Tensor) -> float:
+    """The log odds of damage: what the net's judge says, or the mean over all pixels where it has none."""
+    return float(torch.sigmoid(odds).mean().logit() if net.judge is None else net.presence(*seen))
 
 
-def _followed(kind: Kind, picture: Tensor, told: _Told, found: Estimate) -> float:
+def _softened(mask: Tensor, reach: int = 1) -> Tensor:
+    """A mask (N, 1, H, W) with a rim of a pixel or more on both sides."""
+    return F.avg_pool2d(mask, 2 * reach + 1, 1, reach, count_include_pad=False)
+
+
+def _followed(kind: Kind, picture: Tensor, told: _Told, found: Estimate, mask: Tensor | None) -> float:
     """How far the net is followed, from 0 to 1.
 
     Dark hair and clothes look shaded to a net. But little light is given back to them, much less than to the body or
-    ground on which a shadow is cast. Haze and low contrast look like a reflection; where the classical statistics see
-    one, too, it is one.
+    ground on which a shadow is cast. Haze and low contrast look like a reflection to a net, and wide light to
+    statistics; what both see is one.
     """
-    if kind.form == "factor":
+    if mask is not None or kind.form != "factor":
+        if found.changes(picture):
+            return kind.agreed
+        evidence = 1 / (1 + math.exp(min(LARGE, -told.presence - found.evidence)))
+    else:
         scene, _ = _lifted(picture, told.layer)
         light = (scene - picture).mean(0).flatten()
         evidence = float(light.topk(max(1, round(PART * len(light)))).values[-1])
-    elif _changes(found, picture):
-        return 1.0
-    else:
-        evidence = float(torch.sigmoid(told.odds).mean())
     return min(1.0, max(0.0, (evidence - kind.doubtful) / (kind.sure - kind.doubtful)))
-
-
-def _changes(found: Estimate, picture: Tensor) -> bool:
-    return bool((found.image != picture).any())
 
 
 def _corrected(kind: Kind, picture: Tensor, told: _Told, found: Estimate, likely: Tensor) -> Estimate:
@@ -257,7 +276,7 @@ def _corrected(kind: Kind, picture: Tensor, told: _Told, found: Estimate, likely
         layers["opaque"] = picture - scene * torch.exp(-damage)
     layers |= {kind.scene: scene, kind.layer: damage}
     confidence = torch.maximum(likely, 1 - likely)
-    notes = (*found.notes, "refined by the net")
+    notes = (*found.notes, "refined by the net") if found.changes(picture) else ("found by the net",)
     return replace(found, image=scene, layers=layers, notes=notes, confidence=confidence, damaged=True)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,6 @@ from torch import Tensor
 from imgrestore.classical.estimate import Estimate
 from imgrestore.classical.rust import separate_stains
 from imgrestore.data import stains
-from imgrestore.data.pack import read_pack
-from imgrestore.train.ground import reading
 from imgrestore.train.separation import SeparationGround
 
 __all__ = ["DerustGround"]
@@ -23,18 +22,18 @@ class DerustGround(SeparationGround):
 
     task: ClassVar[str] = "derust"
     takes: ClassVar[tuple[str, ...]] = ("pairs", "textures")
+    defaults: ClassVar[Mapping[str, Any]] = {**SeparationGround.defaults, "loss": "psnr30"}
+    # Stains are small beside what shadows and reflections cover.
+    parts: ClassVar[tuple[float, float]] = (0.4, 0.9)
+    asked: ClassVar[float] = 0.25
 
     def _helpers(self) -> list[NDArray[np.uint8]]:
-        if not self.options.textures:
-            return []
-        with reading("textures", self.options.textures):
-            return list(read_pack(self.options.textures).values())
+        return list(self.textures.values())
 
     @staticmethod
     def drawn(clean: Tensor, other: Tensor | None, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Stain a picture."""
-        observed, area = stains.drawn(clean, other, rng)
-        return observed, clean, area
+        return stains.drawn(clean, other, rng)
 
     @staticmethod
     def damaged_area(observed: Tensor, truth: Tensor) -> Tensor:

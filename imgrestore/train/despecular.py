@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -20,6 +21,10 @@ class DespecularGround(SeparationGround):
 
     task: ClassVar[str] = "despecular"
     takes: ClassVar[tuple[str, ...]] = ("pairs",)
+    defaults: ClassVar[Mapping[str, Any]] = {**SeparationGround.defaults, "loss": "psnr30"}
+    # Highlights are small beside what shadows and reflections cover.
+    parts: ClassVar[tuple[float, float]] = (0.4, 0.9)
+    asked: ClassVar[float] = 0.2
     # Photographs have highlights of their own.
     sure: ClassVar[float] = 0.5
 

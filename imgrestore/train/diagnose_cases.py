@@ -25,6 +25,8 @@ __all__ = ["Cases", "ClassSource", "DamageSource", "Source"]
 
 # A picture is learned from so often on average, and so many batches of pictures are there to choose from.
 REUSED, KEPT = 4, 8
+# With each picture its twin is shown, so that all that differs is the damage.
+SHOWN = 2
 # Windows of each picture that a step sees.
 WINDOWS = 2
 # Held-out pictures of each kind.
@@ -111,21 +113,29 @@ class DamageSource:
         ]
 
     def batch(self, step: int, part: int, config: DiagnoserConfig) -> Cases:
-        """Pictures with none, one or two damages.
+        """Pictures with none, one or two damages, and each again without the last of them.
 
         To damage a picture takes far longer than to learn from it. So every step draws a few new pictures and leaves
         out those that were drawn first; it learns from some of all that are there.
         """
-        o = self.options
-        rng = np.random.default_rng((o.seed_of(step, part), 1))
-        new = -(-o.part_size // REUSED)
-        numbers = rng.integers(new * step, new * step + KEPT * o.part_size, o.part_size)
+        size = -(-self.options.part_size // SHOWN)
+        rng = np.random.default_rng((self.options.seed_of(step, part), 1))
+        new = -(-size // REUSED)
+        numbers = rng.integers(new * step, new * step + KEPT * size, size)
         drawn = [self._picture(part, int(number)) for number in numbers]
         # What was left behind is not asked for again.
         for key in [key for key in self.drawn if key[0] == part and key[1] < new * step]:
             del self.drawn[key]
-        views, windows = _seen([finished(one, rng) for one in drawn], config, rng)
-        truth, strength = (torch.stack([getattr(one, name) for one in drawn]) for name in ("present", "strength"))
+        cases, seen = [], []
+        for case, seed in zip(drawn, rng.integers(2**32, size=(size, SHOWN)), strict=True):
+            # Twins are finished alike; sound pictures have none and are finished in two ways.
+            for one, how in ((case, seed[0]), (case.twin, seed[0]) if case.twin else (case, seed[1])):
+                own = np.random.default_rng(how)
+                cases.append(one)
+                seen.append(_seen([finished(one, own)], config, own))
+        cases, seen = cases[: self.options.part_size], seen[: self.options.part_size]
+        views, windows = (torch.cat(planes) for planes in zip(*seen, strict=True))
+        truth, strength = (torch.stack([getattr(one, name) for one in cases]) for name in ("present", "strength"))
         return Cases(views, windows, truth, strength)
 
     def _picture(self, part: int, number: int) -> DamagedPicture:

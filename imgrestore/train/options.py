@@ -18,7 +18,7 @@ GROUNDS = {
     "derust": "imgrestore.train.derust:DerustGround",
     "diagnose": "imgrestore.train.diagnose:DiagnoseGround",
 }
-LOSSES = ("mse", "mae", "charbonnier", "ssim", "psnr")
+LOSSES = ("mse", "mae", "charbonnier", "ssim", "psnr", "psnr30")
 # Tasks whose results are no pictures have a loss of their own.
 OWN_LOSSES = {"diagnose": ("cross-entropy",)}
 # With the learning rate that each begins with: at these a small deblurring net learned steadily.

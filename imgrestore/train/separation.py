@@ -40,11 +40,14 @@ REAL, MARKED, POOLED = 0.3, 0.2, 0.15
 CLEAN, TRUTHS, TOLD = 0.2, 0.4, 0.25
 # Weights beside the scene's loss: structure, and where the damage is.
 STRUCTURE, WHERE = 0.2, 0.3
+# Mean squared change of a picture from which on its damage is seen, and up to which it is not, and the part of a marked
+# picture that has to be damaged.
+SEEN, UNSEEN, MARKED_PART = 5e-4, 3e-5, 0.02
 # A told mask reaches by up to so many pixels beyond the damage.
 LOOSE = 3
 SHOWN_SIDE, SHOWN = 256, 4
 FEW = 16
-VERSION = 3
+VERSION = 4
 PLANES = ("observed", "truth", "estimate", "layer", "found", "area")
 # What is drawn for held-out pictures and for the pool has seeds of its own, apart from those of the steps.
 HELD_SEED, POOL_SEED = 1 << 40, 1 << 41
@@ -105,8 +108,13 @@ class SeparationGround(ABC):
         if options.masks:
             with reading("masks", options.masks):
                 marked = {f"masks/{name}": pair for name, pair in read_pairs(options.masks, truth="mask").items()}
-        self.fingerprint = {"content": content_of({**pairs, **marked, **{n: (p,) for n, p in clean.items()}})}
-        self.sets = sorted({name.split("/")[0] for name in (*pairs, *marked, *clean)})
+        self.textures: dict[str, NDArray[np.uint8]] = {}
+        if options.textures:
+            with reading("textures", options.textures):
+                self.textures = read_pack(options.textures)
+        plain = {name: (one,) for name, one in (*clean.items(), *self.textures.items())}
+        self.fingerprint = {"content": content_of({**pairs, **marked, **plain})}
+        self.sets = sorted({name.split("/")[0] for name in (*pairs, *marked, *plain)})
         count = options.validation
         held_clean = spread(list(clean), min(count, HELD_DRAWN))
         self.held = [*spread(list(pairs), count), *spread(list(marked), count), *held_clean]
@@ -219,7 +227,24 @@ class SeparationGround(ABC):
         result = net(b.observed, b.estimate, b.layer, b.found, b.given)
         # bfloat16 keeps 8 bits, too few for the differences of products that SSIM is made of.
         with torch.autocast(self.device.type, enabled=False):
-            return self._scene_loss(result, b) + WHERE * self._area_loss(result, b)
+            loss = self._scene_loss(result, b) + WHERE * self._area_loss(result, b)
+        return loss if net.judge is None else loss + self._judge_loss(net, b)
+
+    @staticmethod
+    def _judge_loss(net: Separator, batch: SeparationBatch) -> Tensor:
+        """How wrong the judge is about what was observed, and about the truths as undamaged pictures."""
+        b = batch
+        nothing = torch.zeros_like(b.layer)
+        error = (b.observed - b.truth).square().mean((1, 2, 3))
+        marked = b.area.mean((1, 2, 3)) > MARKED_PART
+        damaged = (error > SEEN) | ((b.scored.flatten() == 0) & marked)
+        odds = net.presence(b.observed, b.estimate, b.layer, b.found)
+        clean = net.presence(b.truth, b.truth, nothing, nothing[:, :1])
+        # What can hardly be seen is neither damaged nor clean, and where no truth is known nothing is.
+        told = damaged | (error < UNSEEN) & (b.scored.flatten() > 0)
+        blame = F.binary_cross_entropy_with_logits(odds, damaged.float(), reduction="none") * told
+        excuse = F.softplus(clean) * b.scored.flatten() * b.sure.flatten()
+        return (blame + excuse).mean()
 
     def _scene_loss(self, result: Separated, batch: SeparationBatch) -> Tensor:
         known = batch.scored.flatten() > 0
