@@ -11,7 +11,7 @@ from imgrestore.classical.estimate import Estimate
 from imgrestore.nets.weights import load
 from imgrestore.tasks.separation import MARKS, refine
 
-TASKS = ("deshadow", "dereflect")
+TASKS = ("deshadow", "dereflect", "despecular", "derust")
 
 
 def case(shape, task):
@@ -19,7 +19,10 @@ def case(shape, task):
     net, kind = load(task), MARKS[task]
     picture, mask = planes(3, shape)[0], torch.ones(1, *shape, dtype=torch.bool)
     nothing = torch.ones_like(picture) if kind.form == "factor" else torch.zeros_like(picture)
-    estimate = Estimate(picture, {kind.scene: picture, kind.layer: nothing})
+    layers = {kind.scene: picture, kind.layer: nothing}
+    if kind.form == "covered":
+        layers["opaque"] = nothing
+    estimate = Estimate(picture, layers)
 
     def run():
         return refine(task, picture, mask, estimate, net).image

@@ -30,8 +30,6 @@ class Estimate:
         Whether anything was found.
     strength : float
         How far a net that refines the result is to be followed, from 0 (not at all) to 1.
-    evidence : float
-        Log odds for damage, or against it, to be added to what a net sees.
     """
 
     image: torch.Tensor
@@ -41,7 +39,6 @@ class Estimate:
     confidence: float | torch.Tensor = 1.0
     damaged: bool = True
     strength: float = 0.0
-    evidence: float = 0.0
 
     def changes(self, picture: torch.Tensor) -> bool:
         """Whether the restored picture is any other than this one."""

@@ -74,9 +74,7 @@ def estimate_reflection(picture: Tensor, mask: Tensor | None, good: Tensor) -> E
         else:
             note = "no reflection found: nothing is doubled, and the picture is too small to tell a veil"
         sure = UNSEEN / (1 + np.exp(np.clip(veil.score, -30, 30))) if np.isfinite(veil.score) else 0.0
-        seen = veil.score if np.isfinite(veil.score) else 0.0
-        notes = (note, ASK_FOR_MORE)
-        return Estimate(picture, untouched(picture), notes=notes, confidence=float(sure), evidence=seen)
+        return Estimate(picture, untouched(picture), notes=(note, ASK_FOR_MORE), confidence=float(sure))
     light = torch.from_numpy(np.ascontiguousarray(veil.light.transpose(2, 0, 1)))
     note = f"a veil of smooth light, {float(light.mean()):.3f} on average (log odds {veil.score:.1f})"
     if veil.share < 1:

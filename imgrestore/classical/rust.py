@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -97,15 +97,15 @@ def separate_stains(
     given = None if stain is None else np.asarray(stain, np.float32)
     if given is not None and array.shape[2] == 1:
         given = np.ones(1, np.float32)
+    guessed, seen = False, None
     if mask is None:
         parts, notes, belief, seen = _unasked(scaled, given)
     else:
-        parts, notes, belief = _asked(scaled, mask[0].numpy(), given)
-        seen = None
+        parts, notes, belief, guessed = _asked(scaled, mask[0].numpy(), given)
     if parts is None:
         area = None if seen is None else torch.from_numpy(seen)[None]
         return Estimate(picture, untouched(picture), area, notes, belief)
-    return _compose(picture, parts, white, notes, belief)
+    return replace(_compose(picture, parts, white, notes, belief), strength=float(guessed))
 
 
 def forward(image: Any, layers: Mapping[str, Any]) -> Any:
@@ -262,10 +262,10 @@ def _enlarged(values: Field, size: tuple[int, int]) -> Field:
     return np.asarray(cv2.resize(values, (size[1], size[0]), interpolation=cv2.INTER_LINEAR))
 
 
-def _asked(picture: Field, hole: Area, stain: Field | None) -> tuple[_Parts | None, tuple[str, ...], float]:
-    """Stains where the user says they are."""
+def _asked(picture: Field, hole: Area, stain: Field | None) -> tuple[_Parts | None, tuple[str, ...], float, bool]:
+    """Stains where the user says they are, and whether they could only be guessed from their rim."""
     if hole.all():
-        return None, ("left as it is: the mask leaves nothing of the surface to see",), 0.3
+        return None, ("left as it is: the mask leaves nothing of the surface to see",), 0.3, True
     size = hole.shape
     small = _reduced(picture)
     inside = _enlarged(hole.astype(np.float32), small.shape[:2]) > 0.05
@@ -279,15 +279,15 @@ def _asked(picture: Field, hole: Area, stain: Field | None) -> tuple[_Parts | No
         if found.belief >= CONVINCED and _covers(found.dye | found.crust, inside):
             parts = _removed(picture, small, found, hues, stain)
             inner = _Parts(parts.density * soft[..., None], parts.filled * soft, parts.filling)
-            return inner, (MASKED, *_told(stain)), found.belief
+            return inner, (MASKED, *_told(stain)), found.belief, False
     if picture.shape[2] == 1 or (stain is not None and hues is None):
         # Neither a gray picture nor a gray stain has a colour to go by.
         thick = _enlarged(gray_density(np.ascontiguousarray(small.mean(axis=2)), inside), size) * soft
         each = np.ones(1, np.float32) if stain is None else (stain / stain.mean()).astype(np.float32)
-        return _Parts(thick[..., None] * each, nothing, picture), (MASKED, *_told(stain)), 0.5
+        return _Parts(thick[..., None] * each, nothing, picture), (MASKED, *_told(stain)), 0.5, True
     judged = judge(small, inside, stain)
     if judged is None:
-        return None, ("left as it is: nothing is known of the surface around the mask",), 0.3
+        return None, ("left as it is: nothing is known of the surface around the mask",), 0.3, True
     density = dye_density(
         picture,
         _enlarged(judged.ground.colour, size),
@@ -299,6 +299,6 @@ def _asked(picture: Field, hole: Area, stain: Field | None) -> tuple[_Parts | No
         detail=None if judged.plain else _enlarged(judged.detail, size),
     )
     if not judged.crust.any():
-        return _Parts(density, nothing, picture), (MASKED, *_told(stain)), 0.7
+        return _Parts(density, nothing, picture), (MASKED, *_told(stain)), 0.7, True
     crust = hole & (_enlarged(judged.crust.astype(np.float32), size) > 0.3)
-    return _filled(picture, density, crust), (MASKED, *_told(stain)), 0.7
+    return _filled(picture, density, crust), (MASKED, *_told(stain)), 0.7, True

@@ -109,8 +109,7 @@ def derust(
             return found
         if direction is not None:
             return classical_only(found, "the net does not know the colour of the stain")
-        # Where stains are found without the mask they lie on one surface, which tells their density better.
-        if area is not None and separate_stains(picture, None, good).changes(picture):
+        if area is not None and not found.strength:
             return classical_only(found, "they lie on a single surface")
         return with_net("derust", picture, area, found, net)
 

@@ -33,7 +33,7 @@ class Kind:
     doubtful, sure : float
         Evidence up to which the net is not followed, and from which on it is followed altogether. For a factor it is
         the light that is given back to the fiftieth part of the picture that gets most of it, for a range of 1; else
-        the probability that there is damage at all, by the net's judge and the classical evidence together.
+        the probability that there is damage at all, by the net's judge.
     viewed : int
         Shorter side of what the net sees: what belongs together has to fit into its view.
     kept : {"", "masked", "unmasked"}
@@ -249,13 +249,13 @@ def _followed(kind: Kind, picture: Tensor, told: _Told, found: Estimate, mask: T
     """How far the net is followed, from 0 to 1.
 
     Dark hair and clothes look shaded to a net. But little light is given back to them, much less than to the body or
-    ground on which a shadow is cast. Haze and low contrast look like a reflection to a net, and wide light to
-    statistics; what both see is one.
+    ground on which a shadow is cast. Of other damage the net's judge has to be sure, unless the classical method found
+    some, too.
     """
     if mask is not None or kind.form != "factor":
         if found.changes(picture):
             return kind.agreed
-        evidence = 1 / (1 + math.exp(min(LARGE, -told.presence - found.evidence)))
+        evidence = 1 / (1 + math.exp(min(LARGE, -told.presence)))
     else:
         scene, _ = _lifted(picture, told.layer)
         light = (scene - picture).mean(0).flatten()
