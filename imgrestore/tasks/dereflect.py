@@ -50,7 +50,8 @@ def dereflect(
     method : {"auto", "classical"}
         "classical": the doubled reflection, or the veil. "auto": a net refines that in pictures in colour.
     mask : array of bool, shape (H, W) or that of `image`, optional
-        True where there is a reflection. Nothing else is changed then, but for a narrow soft rim.
+        True where there is a reflection, everywhere if need be: it need not be found then. Nothing else is changed, but
+        for a narrow soft rim.
     flash : array, shape and dtype of `image`, optional
         The same view in the same exposure with a flash behind which the scene lights up, and the reflection does not.
         For one picture at a time.

@@ -41,6 +41,11 @@ class Kind:
     agreed : float
         How far the net is followed in other pictures that the classical method changed: where both are about equally
         wrong, their mean is less so.
+    near : int
+        Within how many pixels of what the classical method found the net is heard in such pictures; 0 for everywhere.
+    obeys : bool
+        Whether all of a user's mask counts as damaged. Else the net's own probabilities count below it: reflections
+        lie over a whole picture, but not evenly.
     """
 
     scene: str
@@ -51,12 +56,14 @@ class Kind:
     viewed: int
     kept: Literal["", "masked", "unmasked"] = ""
     agreed: float = 1.0
+    near: int = 0
+    obeys: bool = True
 
 
 MARKS = {
-    "deshadow": Kind("scene", "gain", "factor", 0.26, 0.36, 160, "masked"),
-    "dereflect": Kind("transmission", "reflection", "added", 0.83, 0.9, 160),
-    "despecular": Kind("diffuse", "specular", "added", 0.9, 0.97, 224, agreed=0.35),
+    "deshadow": Kind("scene", "gain", "factor", 0.25, 0.29, 160, "masked"),
+    "dereflect": Kind("transmission", "reflection", "added", 0.9885, 0.991, 160, agreed=0.7, obeys=False),
+    "despecular": Kind("diffuse", "specular", "added", 0.9, 0.97, 224, agreed=0.35, near=4),
     "derust": Kind("scene", "density", "covered", 0.95, 0.99, 224, "unmasked"),
 }
 # Pictures with a shorter side are none of the net's; how many times as long as its shorter side the longer one may be
@@ -71,8 +78,6 @@ PART = 0.02
 # The guided filter that brings a factor to full size: radius in pixels of the reduced picture, and step of light kept.
 RADIUS, STEP = 3, 0.03
 COLOURS = 3
-# Where the classical method found highlights the net is heard within so many pixels.
-NEAR = 4
 # Log odds whose exponential is a number still.
 LARGE = 80.0
 NO_NUMBERS = "classical only: the net's picture had values that are no numbers"
@@ -184,7 +189,7 @@ def refine(task: str, picture: Tensor, mask: Tensor | None, found: Estimate, net
         # the density of stains where one surface goes on around them.
         return classical_only(found, "it was measured from the surface around the damage")
     before = marks_of(task, found)
-    told = _asked(net, picture, mask, before, kind.viewed)
+    told = _asked(net, picture, mask, before, kind)
     if not all(bool(one.isfinite().all()) for one in (told.layer, told.odds, told.filling)):
         return replace(found, notes=(*found.notes, NO_NUMBERS))
     likely = torch.sigmoid(told.odds)
@@ -192,8 +197,8 @@ def refine(task: str, picture: Tensor, mask: Tensor | None, found: Estimate, net
     if share == 0:
         return found
     area = likely > 0.5 if mask is None else mask
-    if mask is None and found.mask is not None and kind.agreed < 1 and found.changes(picture):
-        share, area = share * _softened(found.mask.float()[None], NEAR)[0], found.mask
+    if mask is None and found.mask is not None and kind.near and found.changes(picture):
+        share, area = share * _softened(found.mask.float()[None], kind.near)[0], found.mask
     held = replace(told, layer=before.layer + share * (told.layer - before.layer))
     return replace(_corrected(kind, picture, held, found, likely), mask=area)
 
@@ -203,10 +208,10 @@ def classical_only(found: Estimate, why: str) -> Estimate:
     return replace(found, notes=(*found.notes, f"classical only: {why}")) if found.damaged else found
 
 
-def _asked(net: Separator, picture: Tensor, mask: Tensor | None, marks: Marks, viewed: int) -> _Told:
-    """What the net says of a picture that is reduced to so many pixels across."""
+def _asked(net: Separator, picture: Tensor, mask: Tensor | None, marks: Marks, kind: Kind) -> _Told:
+    """What the net says of a picture, which it sees reduced."""
     size = tuple(picture.shape[1:])
-    scale = min(1.0, viewed / min(size), LONGEST * viewed / max(size))
+    scale = min(1.0, kind.viewed / min(size), LONGEST * kind.viewed / max(size))
     small = [max(LEAST_SIDE // 2, round(scale * length)) for length in size]
 
     def reduced(planes: Tensor) -> Tensor:
@@ -214,25 +219,24 @@ def _asked(net: Separator, picture: Tensor, mask: Tensor | None, marks: Marks, v
 
     seen, estimate, layer, found = (reduced(one) for one in (picture, marks.estimate, marks.layer, marks.found))
     given = None
-    if mask is not None:
+    if mask is not None and kind.obeys:
         soft = _softened(reduced(mask.float()))
         given = torch.cat([soft, torch.ones_like(soft)], dim=1)
     view = view_of(picture[None], marks.estimate[None], net.config.view)
     result = net(seen, estimate, layer, found, given, view)
     filling = result.scene if result.filling is None else result.filling
     presence = math.inf if mask is not None else _presence(net, result.odds, seen, estimate, layer, found, view)
-    if scale == 1:
-        return _Told(result.layer[0], result.odds[0], filling[0], presence)
-    change, odds, filling = (
-        F.interpolate(one, size, mode="bilinear", align_corners=False)[0]
-        for one in (result.layer - layer, result.odds, filling)
-    )
-    # What the reduced picture blurs follows the edges of the full one.
-    guide, radius = picture.mean(0), max(1, round(RADIUS / scale))
-    change = torch.stack([ops.guided(plane, guide, radius, STEP**2) for plane in change])
+    change, odds = result.layer - layer, result.odds
+    if scale < 1:
+        change, odds, filling = (
+            F.interpolate(one, size, mode="bilinear", align_corners=False) for one in (change, odds, filling)
+        )
+        # What the reduced picture blurs follows the edges of the full one.
+        guide, radius = picture.mean(0), max(1, round(RADIUS / scale))
+        change = torch.stack([ops.guided(plane, guide, radius, STEP**2) for plane in change[0]])[None]
     if mask is not None:
-        change = change * _softened(mask.float()[None])[0]
-    return _Told(marks.layer + change, odds, filling, presence)
+        change = change * _softened(mask.float()[None])
+    return _Told(marks.layer + change[0], odds[0], filling[0], presence)
 
 
 def _presence(net: Separator, odds: Tensor, *seen: Tensor) -> float:

@@ -26,10 +26,10 @@ HERE = Path(__file__).parent
 SHA256 = {
     "deblur": "f49aca9389fa7d5dd7a27d8b9ddb772b3b0712ed145a4950605a6ce73cb300e4",
     "demoire": "d38779ab75d29927bc6df13599c11874a26c88aefa3c61ab5bb473a4d7a0df5e",
-    "dereflect": "a6d15a18f3144ab5db1e70f0b20e0d149eca2215d5ed50eea1c5cd0b47fd627d",
+    "dereflect": "e6af1faafb8601c0145a55f3ec72feddf0daff298d8a2d51ae910e9fa752b232",
     "derust": "c7604b43bff560be4eb9d0ae8548b3a0d1a681f44dfcf32e413fa7688091ae24",
     "despecular": "4856a2868700f60c932848611605dd0974f66dc6dcc9adf8ee36fd67ad3ed524",
-    "deshadow": "2894be513dcbf413f8ee65d985521c7af95909c9aead258bab38de4da3c2dbc2",
+    "deshadow": "3f6a10dc828c299fec4f51e94bddae6808b6dab6a59759369f56d0f621e01298",
 }
 # A file that is larger is not even read: our nets have some megabytes.
 MOST_BYTES = 2**30
