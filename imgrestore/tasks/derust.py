@@ -48,8 +48,8 @@ def derust(
         values, as files hold them. Each picture of a batch is judged alone. Without colour, stains are found only with
         a mask.
     method : {"auto", "classical"}
-        "classical" is what this page describes. "auto": a net corrects that in pictures in colour, and finds stains on
-        other scenes than single surfaces.
+        "classical" is what this page describes. "auto": in other pictures in colour than single surfaces a net is
+        asked, below a mask or where it is very sure of stains, unless `stain` is given.
     mask : array of bool, shape (H, W) or that of `image`, optional
         True where stains are. Nothing is looked for elsewhere, the clues need not agree, and other scenes than a single
         surface can be helped.

@@ -47,8 +47,8 @@ def despecular(
         as it is. Torch: (H, W), (C, H, W), (N, C, H, W). uint8, uint16, or floating point in any range. Only RGB
         pictures show highlights by their colour; others are left as they are, unless there is a mask.
     method : {"auto", "classical"}
-        "classical": the dichromatic model as above. "auto": a net corrects that in pictures in colour, and finds
-        highlights on surfaces that are not coloured.
+        "classical": the dichromatic model as above. "auto": in pictures in colour a net corrects the light that was
+        taken off. Where none was, it is heard only if it is very sure, and where the lamp's colour is given, never.
     mask : array of bool, shape (H, W) or that of `image`, optional
         True where the highlights are: all of it is taken off, and nothing else is looked at.
     illuminant : "auto" or (r, g, b)
