@@ -76,7 +76,9 @@ def test_what_it_says():
     assert np.abs(result.layers["diffuse"] - result.image).max() < 1e-6
     assert result.layers["specular"].min() >= 0
     assert (result.mask & one.mask).sum() > 0.8 * result.mask.sum()
-    assert 0.5 <= result.confidence <= 1
+    assert result.confidence.shape == one.mask.shape
+    assert result.confidence.min() >= 0.5
+    assert result.confidence.max() <= 1
     photo = despecular(set_specular.on_bodies()[0].observed, details=True)
     assert "sRGB" in photo.notes[1]
     nothing = despecular(set_specular.bodies(0)[0], details=True)

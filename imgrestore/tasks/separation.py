@@ -39,8 +39,8 @@ class Kind:
     kept : {"", "masked", "unmasked"}
         Of which pictures, with or without a user's mask, the classical result is kept wherever it changed anything.
     agreed : float
-        How far the net is followed in other pictures that the classical method changed: where both are about equally
-        wrong, their mean is less so.
+        How far the net is followed below masks and in other pictures that the classical method changed: where both are
+        about equally wrong, their mean is less so.
     near : int
         Within how many pixels of what the classical method found the net is heard in such pictures; 0 for everywhere.
     obeys : bool
@@ -64,7 +64,7 @@ MARKS = {
     "deshadow": Kind("scene", "gain", "factor", 0.26, 0.3, 160, "masked"),
     "dereflect": Kind("transmission", "reflection", "added", 0.9885, 0.991, 160, agreed=0.7, obeys=False),
     "despecular": Kind("diffuse", "specular", "added", 0.9, 0.97, 224, agreed=0.35, near=4),
-    "derust": Kind("scene", "density", "covered", 0.95, 0.99, 224, "unmasked"),
+    "derust": Kind("scene", "density", "covered", 0.95, 0.99, 224, "unmasked", agreed=0.5),
 }
 # Pictures with a shorter side are none of the net's; how many times as long as its shorter side the longer one may be
 # in what it sees.
@@ -257,7 +257,7 @@ def _followed(kind: Kind, picture: Tensor, told: _Told, found: Estimate, mask: T
     some, too.
     """
     if mask is not None or kind.form != "factor":
-        if found.changes(picture):
+        if mask is not None or found.changes(picture):
             return kind.agreed
         evidence = 1 / (1 + math.exp(min(LARGE, -told.presence)))
     else:
