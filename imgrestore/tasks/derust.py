@@ -70,7 +70,8 @@ def derust(
     -------
     array or Restoration
         Type, shape, dtype and range of `image`. Its `Restoration` has the layers "scene", "density" (without unit) and
-        "opaque", with ``scene * exp(-density) + opaque`` the input; `mask`, True where stains are; `confidence`; and in
+        "opaque", with ``scene * exp(-density) + opaque`` the input; `mask`, True where stains are;
+        `confidence`, where the net took part a map in float32 of the shape of `image` without its channels; and in
         `notes` the area of the stains and their mean density, or the clue that spoke against stains.
 
     Raises

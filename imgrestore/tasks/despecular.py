@@ -70,7 +70,8 @@ def despecular(
     -------
     array or Restoration
         Type, shape, dtype and range of `image`. Its `Restoration` has the layers "diffuse" and "specular", whose sum
-        is the input, `mask` (True where a highlight was taken off), and `confidence`.
+        is the input, `mask` (True where a highlight was taken off), and `confidence`, where the net took part a map in
+        float32 of the shape of `image` without its channels.
 
     Raises
     ------
