@@ -61,7 +61,7 @@ class Kind:
 
 
 MARKS = {
-    "deshadow": Kind("scene", "gain", "factor", 0.26, 0.3, 160, "masked"),
+    "deshadow": Kind("scene", "gain", "factor", 0.24, 0.28, 160, "masked"),
     "dereflect": Kind("transmission", "reflection", "added", 0.9885, 0.991, 160, agreed=0.7, obeys=False),
     "despecular": Kind("diffuse", "specular", "added", 0.9, 0.97, 224, agreed=0.35, near=4),
     "derust": Kind("scene", "density", "covered", 0.95, 0.99, 224, "unmasked", agreed=0.5),

@@ -29,7 +29,7 @@ SHA256 = {
     "dereflect": "e6af1faafb8601c0145a55f3ec72feddf0daff298d8a2d51ae910e9fa752b232",
     "derust": "c7604b43bff560be4eb9d0ae8548b3a0d1a681f44dfcf32e413fa7688091ae24",
     "despecular": "4856a2868700f60c932848611605dd0974f66dc6dcc9adf8ee36fd67ad3ed524",
-    "deshadow": "49d0233b04ca204528a4301a27c3186d5ebc58e5c084a40c7a8499ada528439f",
+    "deshadow": "a2f5df95926470fa369f3bb3b2b4513f36cb8eceadb0f1efdeed1ecf82b882ad",
 }
 # A file that is larger is not even read: our nets have some megabytes.
 MOST_BYTES = 2**30
