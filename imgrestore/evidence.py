@@ -228,7 +228,7 @@ def _occluded(net: Diagnoser, planes: Tensor, blurred: Tensor, side: int, chosen
     """What the odds lose by each patch, (chosen, H, W): the mean over all patches that a pixel is in."""
     height, width = planes.shape[1:]
     corners = [(y, x) for y in _steps(height, side) for x in _steps(width, side)]
-    near = None if net.near is None else net.near.places(net.windows_of(planes))
+    near = None if net.near is None else net.near.features(net.windows_of(planes))
     plain = _odds(net, net.diagnose(planes).logits)[0, chosen]
     total, count = planes.new_zeros(len(chosen), height, width), planes.new_zeros(height, width)
     for start in range(0, len(corners), TOGETHER):
@@ -238,11 +238,12 @@ def _occluded(net: Diagnoser, planes: Tensor, blurred: Tensor, side: int, chosen
             area = (slice(None), slice(y, y + side), slice(x, x + side))
             changed = planes.clone()
             changed[area] = blurred[area]
-            seen = [net.whole(view_of(changed, net.config.view)[None, None])]
+            seen, where = net.whole(view_of(changed, net.config.view)[None])
             if near is not None:
-                seen.append(_looked_again(net, changed, near, (y, x), side))
-            told.append(torch.cat(seen, dim=1))
-        lost = plain - _odds(net, net.concluded(torch.cat(told)).logits)[:, chosen]
+                seen = torch.cat([seen, _looked_again(net, changed, near, (y, x), side)], dim=1)
+            told.append((seen, where))
+        all_told, all_where = (torch.cat(parts) for parts in zip(*told, strict=True))
+        lost = plain - _odds(net, net.concluded(all_told, all_where).logits)[:, chosen]
         for (y, x), drop in zip(some, lost, strict=True):
             total[:, y : y + side, x : x + side] += drop[:, None, None]
             count[y : y + side, x : x + side] += 1
@@ -258,11 +259,11 @@ def _looked_again(net: Diagnoser, changed: Tensor, near: Tensor, corner: tuple[i
         for i, place in enumerate(window_places(changed.shape[1:]))
         if all(a < b + side and b < a + wide for a, b in zip(place, corner, strict=True))
     ]
-    places = near
+    features = near
     if touched:
-        places = near.clone()
-        places[touched] = net.near.places(net.windows_of(changed)[touched])
-    return net.near.pooled(places.transpose(0, 1).flatten(1)[None])
+        features = near.clone()
+        features[touched] = net.near.features(net.windows_of(changed)[touched])
+    return net.near.told(features[None])[0]
 
 
 def _steps(length: int, side: int) -> list[int]:

@@ -16,8 +16,9 @@ from imgrestore.degrade import blur
 from imgrestore.export_wiener import RealWiener
 from imgrestore.nets.blocks import UNet
 from imgrestore.nets.deep_wiener import DeepWiener
-from imgrestore.nets.diagnoser import Diagnoser, Look
+from imgrestore.nets.diagnoser import Diagnoser
 from imgrestore.nets.judge import WINDOW
+from imgrestore.nets.look import Close
 from imgrestore.nets.refiner import Refiner
 from imgrestore.nets.registry import NETS
 from imgrestore.nets.separator import Separator
@@ -80,7 +81,7 @@ def recipe_of(net: nn.Module) -> Recipe:
     for part in own.modules():
         if isinstance(part, UNet):
             part.narrow = False
-        if isinstance(part, Look):
+        if isinstance(part, Close):
             part.box = ops.box_reference
     if isinstance(own, DeepWiener):
         return _deep_wiener(own)

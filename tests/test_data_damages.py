@@ -37,7 +37,7 @@ def made(names, seed=0, clean=CLEAN):
 
 
 def shown(names, seed=0):
-    return finished(made(names, seed), np.random.default_rng(seed))
+    return finished(made(names, seed), np.random.default_rng(seed)).picture
 
 
 @pytest.mark.parametrize("name", DAMAGES)
@@ -54,7 +54,7 @@ def test_a_sound_picture_is_a_part_of_the_clean_one(plain, monkeypatch):
     monkeypatch.setattr(damages, "_cut", lambda clean, side, rng: torch.from_numpy(clean).permute(2, 0, 1) / 255)
     found = made(())
     assert float(found.present.sum()) == float(found.strength.sum()) == 0
-    levels = (finished(found, np.random.default_rng(0)) * 255).round().byte().permute(1, 2, 0).numpy()
+    levels = (finished(found, np.random.default_rng(0)).picture * 255).round().byte().permute(1, 2, 0).numpy()
     height, width = levels.shape[:2]
     assert any(
         np.array_equal(levels, whole[y : y + height, x : x + width])
@@ -66,7 +66,7 @@ def test_a_sound_picture_is_a_part_of_the_clean_one(plain, monkeypatch):
 
 def test_one_picture_is_finished_in_many_ways():
     case = made(("rust",))
-    first, again, other = (finished(case, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    first, again, other = (finished(case, np.random.default_rng(seed)).picture for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     levels = first * 255
@@ -85,6 +85,25 @@ def test_a_damaged_picture_is_as_large_as_a_sound_one(name):
 def test_two_damages_at_once():
     found = made(("rust", "shadow"), seed=5)
     assert [name for name, there in zip(DAMAGES, found.present, strict=True) if there] == ["shadow", "rust"]
+
+
+@pytest.mark.parametrize("names", [("shadow",), ("rust", "shadow"), ("shadow", "blur")])
+def test_it_is_told_where_and_by_how_much_pictures_change(plain, names):
+    found = made(names, seed=5)
+    assert found.changed.shape == (len(DAMAGES), *found.picture.shape[1:])
+    for name, changed in zip(DAMAGES, found.changed, strict=True):
+        assert bool(changed.any()) == (name in names)
+    last = [name for name in damages.ORDER if name in names][-1]
+    before, index = found.twin, DAMAGES.index(last)
+    torch.testing.assert_close(found.changed[index], (found.picture - before.picture).square().mean(0))
+    others = [i for i in range(len(DAMAGES)) if i != index]
+    assert torch.equal(found.changed[others], before.changed[others])
+    assert not before.changed[index].any()
+    for seed in range(4):  # mirrored and cut like the picture
+        shown = finished(found, np.random.default_rng(seed))
+        sound = finished(before, np.random.default_rng(seed))
+        change = (shown.picture - sound.picture).square().mean(0)
+        torch.testing.assert_close(shown.changed[index], change, atol=5e-3, rtol=0.05)
 
 
 def test_what_cannot_be_seen_does_not_count():

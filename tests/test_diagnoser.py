@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from imgrestore.nets import weights
 from imgrestore.nets.diagnoser import DAMAGES, Diagnoser, DiagnoserConfig, view_of
 from imgrestore.nets.judge import WINDOW, window_places, windows_of
+from imgrestore.nets.separator import Separator, SeparatorConfig
 
 
 def planes(*shape, seed=0):
@@ -17,12 +18,13 @@ def planes(*shape, seed=0):
 
 def small(**more):
     torch.manual_seed(0)
-    return Diagnoser(DiagnoserConfig(**{"width": 4, "detail": 4, "view": 32, **more})).eval().requires_grad_(False)
+    fields = {"width": 4, "blocks": (1, 1), "detail": 4, "view": 32, **more}
+    return Diagnoser(DiagnoserConfig(**fields)).eval().requires_grad_(False)
 
 
 def test_it_is_small_and_knows_the_damages():
     net = Diagnoser()
-    assert sum(p.numel() for p in net.parameters()) < 500_000
+    assert sum(p.numel() for p in net.parameters()) < 2_000_000
     assert net.config.classes == DAMAGES
     assert not list(net.buffers())  # nothing that a batch could change
 
@@ -49,6 +51,34 @@ def test_pictures_are_diagnosed_each_for_itself():
     swapped = net(views, windows.flip(1))
     torch.testing.assert_close(swapped.logits, together.logits, atol=1e-5, rtol=1e-5)
     assert float(together.logits.std(0).max()) > 1e-4
+
+
+def test_places_are_marked():
+    net, picture = small(), planes(3, 200, 300)
+    found = net.diagnose(picture)
+    assert found.where.shape == (1, 6, 16, 16)
+    assert found.near.shape == (1, len(windows_of(picture)), 6, 16, 16)
+    dark = picture.clone()
+    dark[:, :60, :60] *= 0.2
+    moved = (net.diagnose(dark).where - found.where).abs().amax(1)[0]
+    assert float(moved[:4, :4].max()) > 10 * float(moved[12:, 12:].max())
+
+
+def test_it_begins_with_what_a_separator_has_learnt():
+    torch.manual_seed(1)
+    lender = Separator(SeparatorConfig("factor", width=4, blocks=(1, 1))).eval()
+    net, view = small(), planes(2, 3, 32, 32)
+    net.borrow(lender)
+    nothing = torch.zeros(2, 3, 32, 32)
+    with torch.no_grad():
+        stacked = lender._stacked(view, view, nothing, nothing[:, :1], nothing[:, :2], None)
+        theirs, _ = lender.unet.encoded(stacked)
+        told, where = net.whole(view)
+        features = net.whole.norm(theirs)
+        torch.testing.assert_close(where, net.whole.seen.marks(features), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(told, net.whole.seen(features, where), atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match="separator has a width of 6; expected 4"):
+        net.borrow(Separator(SeparatorConfig(width=6, blocks=(1, 1))))
 
 
 def test_both_looks_have_a_say_and_windows_can_be_left_out():
@@ -89,9 +119,11 @@ def test_the_places_of_windows_are_those_of_the_windows(size):
         ({"classes": ("cat",), "several": False}, "expected 2 or more names"),
         ({"classes": ("cat", "cat")}, "expected each name once"),
         ({"classes": ("cat", 3)}, "expected 1 or more names"),
-        ({"width": 0}, "width is 0"),
-        ({"detail": -1}, "detail -1"),
-        ({"view": 8}, "view is 8; expected at least 16"),
+        ({"width": 0}, "expected numbers of at least 1"),
+        ({"blocks": ()}, "expected numbers of at least 1"),
+        ({"detail": -1}, "a detail of at least 0"),
+        ({"view": 16}, "view is 16; expected a multiple of 16, from 32 on"),
+        ({"view": 40}, "view is 40; expected a multiple of 16"),
     ],
 )
 def test_configurations_without_sense_are_refused(fields, message):
@@ -112,7 +144,7 @@ def test_a_file_keeps_net_and_classes(tmp_path):
 
 def test_it_learns_a_pattern_and_a_shade_each_from_its_own_look():
     torch.manual_seed(0)
-    net = Diagnoser(DiagnoserConfig(("pattern", "shade"), width=6, detail=6, view=32))
+    net = Diagnoser(DiagnoserConfig(("pattern", "shade"), width=6, blocks=(1, 1), detail=6, view=32))
     optimizer = torch.optim.AdamW(net.parameters(), lr=4e-3)
     row = torch.arange(WINDOW)
 

@@ -31,8 +31,9 @@ def written(path, **more):
 def test_it_counts_what_the_net_says(clean, tmp_path, monkeypatch):
     weights = written(tmp_path / "a.safetensors")
     said = iter([[1.0 if i == n % 7 else -1.0 for i in range(6)] for n in (0, 0, 2, 3, 4, 5, 6, 0)])
+    nowhere = torch.zeros(1, 6, 4, 4)
     monkeypatch.setattr(
-        Diagnoser, "diagnose", lambda self, picture: Diagnosis(torch.tensor([next(said)]), torch.ones(1, 6))
+        Diagnoser, "diagnose", lambda self, picture: Diagnosis(torch.tensor([next(said)]), torch.ones(1, 6), nowhere)
     )
     found = evaluate_diagnosis(clean, cases=8, size=96, weights=weights)
     assert found.names == (*DAMAGES, "none")

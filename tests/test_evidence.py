@@ -118,12 +118,14 @@ def test_maps_point_to_the_place(method, monkeypatch):
     net = net_of("red", "blue", detail=0)
 
     class Sum(nn.Module):
-        def forward(self, planes):
-            bright = planes[:, 0].clamp_min(0.6) - 0.6
-            return bright.mean((2, 3))
+        def forward(self, view):
+            bright = view.clamp_min(0.6) - 0.6
+            return bright.mean((2, 3)), view[:, :0]
 
     net.whole = Sum()
-    monkeypatch.setattr(net, "concluded", lambda told: Diagnosis(100 * told[:, [0, 2]], torch.ones(len(told), 2)))
+    monkeypatch.setattr(
+        net, "concluded", lambda told, where: Diagnosis(100 * told[:, [0, 2]], torch.ones(len(told), 2), where)
+    )
     monkeypatch.setattr(evidence, "diagnoser", lambda weights: net)
     scene = np.full((96, 120, 3), 0.3)
     scene[20:32, 70:86, 0] = 1.0

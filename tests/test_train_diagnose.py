@@ -18,7 +18,7 @@ from imgrestore.train import run as runs
 from imgrestore.train.confusion import Confusion
 from imgrestore.train.diagnose import DiagnoseGround, answer
 
-NET = {"width": 4, "detail": 4, "view": 32}
+NET = {"width": 4, "blocks": (1, 1, 1, 1), "detail": 4, "view": 32}
 CPU = torch.device("cpu")
 
 
@@ -71,7 +71,7 @@ def test_batches_follow_seed_step_and_part_alone(tmp_path, clean):
     for step in (3, 0, 7):
         first.batch(step, 0)
     a, b, c = again.batch(3, 0), first.batch(3, 0), again.batch(4, 0)
-    for name in ("view", "windows", "truth", "strength"):
+    for name in ("view", "windows", "truth", "strength", "where", "near"):
         assert torch.equal(getattr(a, name), getattr(b, name)), name
     assert not torch.equal(a.view, c.view)
     assert not torch.equal(a.view, again.batch(3, 1).view)
@@ -79,6 +79,11 @@ def test_batches_follow_seed_step_and_part_alone(tmp_path, clean):
     assert a.windows.shape == (4, 2, 3, 128, 128)
     assert a.truth.shape == a.strength.shape == (4, 6)
     assert bool(((a.strength > 0) <= (a.truth > 0)).all())
+    assert a.where.shape == (4, 6, 4, 4)
+    assert a.near.shape == (4, 2, 6, 16, 16)
+    for planes in (a.where, a.near.amax(1)):
+        assert 0 <= float(planes.min()) < float(planes.max()) <= 1
+        assert bool(((planes.amax((2, 3)) > 0) <= (a.truth > 0)).all())
 
 
 def test_drawn_pictures_are_used_again_but_not_for_ever(tmp_path, clean):
@@ -124,7 +129,7 @@ def test_classes_are_drawn_evenly_and_their_size_makes_the_net(tmp_path, pets):
     assert small.count + len(small.held) == 24
     draw_classes(tmp_path / "large", count=4, size=(130, 150))
     large = made(tmp_path / "y.safetensors", classes=str(tmp_path / "large"), net={})
-    assert (large.config.view, large.config.detail > 0) == (112, True)
+    assert (large.config.view, large.config.detail > 0) == (128, True)
 
 
 def test_the_test_pictures_of_cifar_are_held_out(tmp_path):

@@ -64,6 +64,8 @@ class DamagedPicture:
         From 0 to 1, see `strength_of`; 0 for those that are not present.
     side : int
         The longest side, pixels, of the part that is to be shown.
+    changed : Tensor of float32, shape (6, H, W)
+        By how much each damage has changed each pixel: the square of it, a mean over the colours.
     twin : DamagedPicture, optional
         The same without the last of its damages; None for a sound picture.
     """
@@ -72,6 +74,7 @@ class DamagedPicture:
     present: Tensor
     strength: Tensor
     side: int
+    changed: Tensor
     twin: DamagedPicture | None = None
 
 
@@ -146,13 +149,14 @@ def damaged(
         side, patterned = min(side, SCREEN_SIDE), _screened
     # A blurred scene goes on past the frame, which is to be no smaller for it.
     scene = _cut(clean, side + MARGIN + (BEYOND if "blur" in names else 0), rng)
-    case = DamagedPicture(scene, torch.zeros(len(DAMAGES)), torch.zeros(len(DAMAGES)), side)
+    none = torch.zeros(len(DAMAGES))
+    case = DamagedPicture(scene, none, none, side, scene.new_zeros(len(DAMAGES), *scene.shape[1:]))
     for name in (name for name in ORDER if name in names):
         case = _with(case, name, patterned if name == "moire" else CHANGES[name], rng, other)
     return case
 
 
-def finished(case: DamagedPicture, rng: np.random.Generator) -> Tensor:
+def finished(case: DamagedPicture, rng: np.random.Generator) -> DamagedPicture:
     """What a file shows of a damaged picture: a part of it, with other tones, noise and storage.
 
     One picture may be finished many times, as it takes a small part of the time that its damages take.
@@ -164,10 +168,12 @@ def finished(case: DamagedPicture, rng: np.random.Generator) -> Tensor:
 
     Returns
     -------
-    Tensor of float32, shape (3, H, W)
-        Range [0, 1], multiples of 1/255; `case.side` pixels across at the most.
+    DamagedPicture
+        Without a twin; its picture has multiples of 1/255 and is `case.side` pixels across at the most.
     """
-    planes = case.picture.flip(2) if rng.random() < 0.5 else case.picture
+    planes, changed = case.picture, case.changed
+    if rng.random() < 0.5:
+        planes, changed = planes.flip(2), changed.flip(2)
     if rng.random() < TONED:
         contrast = rng.uniform(CONTRAST, 1)
         offset = rng.uniform() * (1 - contrast)
@@ -182,7 +188,8 @@ def finished(case: DamagedPicture, rng: np.random.Generator) -> Tensor:
         planes = jpeg.store(planes[None], quality.float(), halved)[0]
     height, width = (min(case.side, length) for length in planes.shape[1:])
     top, left = (int(rng.integers(n - m + 1)) for n, m in zip(planes.shape[1:], (height, width), strict=True))
-    return planes[:, top : top + height, left : left + width].contiguous()
+    area = (slice(None), slice(top, top + height), slice(left, left + width))
+    return replace(case, picture=planes[area].contiguous(), changed=changed[area].contiguous(), twin=None)
 
 
 def seeded_cases(
@@ -215,7 +222,7 @@ def seeded_cases(
                 clean, other = (pictures[int(rng.integers(len(pictures)))] for _ in range(2))
                 case = damaged(clean, names, size, rng, other)
                 if int(case.present.sum()) == len(names):
-                    yield finished(case, rng), truth
+                    yield finished(case, rng).picture, truth
                     break
 
 
@@ -245,10 +252,15 @@ def _with(
         before, after = change(case.picture, rng, other)
         found = strength_of(before, after)
         if found >= LEAST:
-            present, strength = case.present.clone(), case.strength.clone()
-            present[DAMAGES.index(name)], strength[DAMAGES.index(name)] = 1.0, found
-            twin = replace(case, picture=before.clamp(0, 1), twin=None)
-            return DamagedPicture(after.clamp(0, 1), present, strength, case.side, twin)
+            # A blurred scene is what is left in the middle of it.
+            top, left = ((n - m) // 2 for n, m in zip(case.changed.shape[1:], after.shape[1:], strict=True))
+            unchanged = case.changed[:, top : top + after.shape[1], left : left + after.shape[2]]
+            twin = replace(case, picture=before.clamp(0, 1), changed=unchanged, twin=None)
+            present, strength, changed = case.present.clone(), case.strength.clone(), unchanged.clone()
+            index = DAMAGES.index(name)
+            present[index], strength[index] = 1.0, found
+            changed[index] = (after.clamp(0, 1) - before).square().mean(0)
+            return DamagedPicture(after.clamp(0, 1), present, strength, case.side, changed, twin)
     return case
 
 

@@ -57,23 +57,23 @@ def random_windows(picture: Tensor, number: int, rng: np.random.Generator) -> Te
 
     Parameters
     ----------
-    picture : Tensor of float32, shape (3, H, W)
+    picture : Tensor of float32, shape (C, H, W)
         One with a side of less than 128 pixels is enlarged, as `imgrestore.nets.judge.windows_of` does.
     number : int
     rng : numpy.random.Generator
 
     Returns
     -------
-    Tensor, shape (number, 3, 128, 128)
+    Tensor, shape (number, C, 128, 128)
     """
     side = min(WINDOW, *picture.shape[1:])
-    windows = picture.new_empty(number, 3, side, side)
+    windows = picture.new_empty(number, len(picture), side, side)
     for window in windows:
         top, left = (int(rng.integers(length - side + 1)) for length in picture.shape[1:])
         window.copy_(picture[:, top : top + side, left : left + side])
     if side < WINDOW and number:
         windows = F.interpolate(windows, size=(WINDOW, WINDOW), mode="bicubic", antialias=True)
-    return windows if number else picture.new_empty(0, 3, WINDOW, WINDOW)
+    return windows if number else picture.new_empty(0, len(picture), WINDOW, WINDOW)
 
 
 def _cut(picture: NDArray, scale: float, number: int, generator: torch.Generator) -> Tensor:

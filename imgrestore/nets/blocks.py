@@ -138,7 +138,7 @@ class UNet(nn.Module):
     Parameters
     ----------
     inputs, outputs : int
-        Channels in and out, at full resolution.
+        Channels in and out, at full resolution. With no outputs there is the first half alone, which `encoded` runs.
     width : int
         Channels at half resolution; they double with every level.
     blocks : sequence of int
@@ -179,10 +179,13 @@ class UNet(nn.Module):
         for count in blocks[:-1]:
             self.encoders.append(stack(channels, count))
             self.downs.append(nn.Conv2d(channels, 2 * channels, 2, stride=2))
-            self.ups.insert(0, nn.Conv2d(2 * channels, 4 * channels, 1, bias=False))
-            self.decoders.insert(0, stack(channels, count))
+            if outputs:
+                self.ups.insert(0, nn.Conv2d(2 * channels, 4 * channels, 1, bias=False))
+                self.decoders.insert(0, stack(channels, count))
             channels *= 2
         self.bottom = stack(channels, blocks[-1])
+        if not outputs:
+            return
         self.head = nn.Conv2d(width, 4 * outputs, 3, padding=1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]

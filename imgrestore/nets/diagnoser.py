@@ -1,15 +1,16 @@
 """The diagnoser: a small net that tells what is wrong with a picture, or of which of a user's classes it is.
 
-It looks twice. The whole picture, reduced to a hundred pixels across, shows what lies over large parts of it: shadows,
-reflections, highlights, stains. Windows of 128 pixels at full resolution, spread over the picture, show what is small:
-blur and moiré. Both are seen as they are and *levelled* (each pixel less the mean of its surroundings, over their
-contrast), go through convolutions, and are pooled over all places by attention: places say what they see, and how much
-it is worth. Fully connected layers make the answer of what both have said.
+It looks twice. The whole picture, reduced to 128 pixels across, shows what lies over large parts of it: shadows,
+reflections, highlights, stains. It goes through the first half of the net that takes pictures apart, and may begin with
+what such a net has learnt. Windows of 128 pixels at full resolution, spread over the picture, show what is small: blur
+and moiré. They are seen as they are and *levelled*: each pixel less the mean of its surroundings, over their contrast.
+What both see is pooled over all places by attention: places say what they see, and how much it is worth. Each place is
+marked with the damages that show there, too. Fully connected layers make the answer of what both have said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,19 +18,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from imgrestore import ops
-from imgrestore.nets.judge import WINDOW, levelled, windows_of
+from imgrestore.nets.judge import WINDOW, windows_of
+from imgrestore.nets.look import Close, Overview
+from imgrestore.nets.separator import CHANNELS, Separator
 
 __all__ = ["DAMAGES", "Diagnoser", "DiagnoserConfig", "Diagnosis", "view_of"]
 
 # What the library can take off a picture, by what it is called in a diagnosis.
 DAMAGES = ("blur", "moire", "shadow", "reflection", "specular", "rust")
-# Below, the convolutions would leave less than two places across; from the second on there is one level more.
-LEAST_VIEW, LARGE_VIEW = 16, 64
 # Numbers that the first fully connected layer gives, and the part of them that training leaves out at random.
-THOUGHTS, FORGOTTEN = 96, 0.2
-# Ways in which the places of a picture are weighed against each other.
-GLANCES = 4
+THOUGHTS, FORGOTTEN = 128, 0.2
+# Blocks of the two levels that see windows.
+CLOSE = (2, 3)
+# Places of the features across the smallest view.
+PLACES = 2
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class DiagnoserConfig:
         Names of the classes, in the order of the logits.
     several : bool
         Whether a picture may be of several classes or of none, each with a strength; else it is of exactly one.
-    width : int
-        Channels of the first convolution that sees the whole picture.
+    width, blocks, glance, code : int, tuple of int, int, int
+        Of the look at the whole picture, as in `imgrestore.nets.separator.SeparatorConfig`.
     detail : int
         Channels of the first convolution that sees the windows; 0 for a net that sees the whole picture only.
     view : int
@@ -53,8 +55,11 @@ class DiagnoserConfig:
     classes: tuple[str, ...] = DAMAGES
     several: bool = True
     width: int = 24
-    detail: int = 24
-    view: int = 112
+    blocks: tuple[int, ...] = (2, 2, 2, 4)
+    glance: int = 16
+    code: int = 8
+    detail: int = 48
+    view: int = 128
 
     def __post_init__(self) -> None:
         least = 1 if self.several else 2
@@ -62,10 +67,11 @@ class DiagnoserConfig:
             raise ValueError(f"classes are {self.classes!r}; expected {least} or more names")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError(f"classes are {', '.join(self.classes)}; expected each name once")
-        if self.width < 1 or self.detail < 0:
-            raise ValueError(f"width is {self.width}, detail {self.detail}; expected at least 1 (detail: 0)")
-        if self.view < LEAST_VIEW:
-            raise ValueError(f"view is {self.view}; expected at least {LEAST_VIEW}")
+        if min(self.width, self.glance, self.code, len(self.blocks), *self.blocks) < 1 or self.detail < 0:
+            raise ValueError(f"{self}: expected numbers of at least 1, and a detail of at least 0")
+        stride = 2 ** len(self.blocks)
+        if self.view < PLACES * stride or self.view % stride:
+            raise ValueError(f"view is {self.view}; expected a multiple of {stride}, from {PLACES * stride} on")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, for JSON."""
@@ -89,70 +95,16 @@ class Diagnosis:
         constant.
     strength : Tensor, shape (N, classes)
         From 0 (none) to 1 (strong), where a picture may be of several classes; else 1 everywhere.
+    where : Tensor, shape (N, classes, view / 8, view / 8)
+        Logarithm of the odds that a class shows in a place of the view; no planes where a picture is of one class.
+    near : Tensor, shape (N, K, classes, 16, 16), optional
+        The same for the places of the windows.
     """
 
     logits: Tensor
     strength: Tensor
-
-
-class Look(nn.Module):
-    """Convolutions over planes, and what they say pooled over all places.
-
-    Parameters
-    ----------
-    widths : sequence of int
-        Channels of each level; each halves the size.
-
-    Notes
-    -----
-    There is no normalisation of batches: what a picture is taken for must not depend on its neighbours, and weights
-    are kept in float16.
-    """
-
-    def __init__(self, widths: tuple[int, ...]) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        inputs, kernel = 6, 5
-        for outputs in widths:
-            layers += [nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2), nn.GELU()]
-            layers += [nn.Conv2d(outputs, outputs, 3, padding=1), nn.GELU()]
-            inputs, kernel = outputs, 3
-        # An export, for which there are no native ops, takes the twin.
-        self.box: Callable[..., Tensor] = ops.box
-        self.see = nn.Sequential(*layers)
-        self.weigh = nn.Conv2d(inputs, GLANCES, 1)
-        self.outputs = (GLANCES + 1) * inputs
-        for layer in self.see:
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-
-    def forward(self, planes: Tensor) -> Tensor:
-        """Look at pictures, each of them in several parts of one size.
-
-        Parameters
-        ----------
-        planes : Tensor of float32, shape (N, K, 3, H, W)
-            Range [0, 1].
-
-        Returns
-        -------
-        Tensor of float32, shape (N, outputs)
-        """
-        places = self.places(planes.flatten(0, 1)).unflatten(0, planes.shape[:2])
-        return self.pooled(places.transpose(1, 2).flatten(2))
-
-    def places(self, planes: Tensor) -> Tensor:
-        """What each place of parts (M, 3, H, W) says, and how much that is worth: (M, outputs / 5 + 4, places)."""
-        seen = self.see(torch.cat([levelled(planes, self.box), 2 * planes - 1], dim=1))
-        return torch.cat([self.weigh(seen), seen], dim=1).float().flatten(2)
-
-    @staticmethod
-    def pooled(places: Tensor) -> Tensor:
-        """The features' means over all places, weighed in several ways and not at all."""
-        weights, features = places[:, :GLANCES], places[:, GLANCES:]
-        means = torch.softmax(weights, dim=2) @ features.transpose(1, 2)
-        return torch.cat([means.flatten(1), features.mean(2)], dim=1)
+    where: Tensor
+    near: Tensor | None = None
 
 
 class Diagnoser(nn.Module):
@@ -177,12 +129,40 @@ class Diagnoser(nn.Module):
         super().__init__()
         self.config = config or DiagnoserConfig()
         c = self.config
-        self.whole = Look((c.width, 3 * c.width // 2, 2 * c.width, 3 * c.width)[: 3 if c.view < LARGE_VIEW else 4])
-        self.near = Look((c.detail, 2 * c.detail, 3 * c.detail)) if c.detail else None
-        told = self.whole.outputs + (self.near.outputs if self.near is not None else 0)
+        marked = len(c.classes) if c.several else 0
+        self.whole = Overview(c.width, c.blocks, c.glance, c.code, marked)
+        self.near = Close((c.detail, 2 * c.detail), CLOSE, marked) if c.detail else None
+        told = self.whole.seen.outputs + (self.near.seen.outputs if self.near is not None else 0)
         self.think = nn.Sequential(nn.Linear(told, THOUGHTS), nn.GELU(), nn.Dropout(FORGOTTEN))
         self.say = nn.Linear(THOUGHTS, len(c.classes))
         self.measure = nn.Linear(THOUGHTS, len(c.classes)) if c.several else None
+
+    @torch.no_grad()
+    def borrow(self, separator: Separator) -> None:
+        """Begin with what a net that takes pictures apart has learnt to see in whole pictures.
+
+        Parameters
+        ----------
+        separator : Separator
+            Of the same `width`, `blocks`, `glance` and `code`.
+
+        Raises
+        ------
+        ValueError
+            Where it has others.
+        """
+        for name in ("width", "blocks", "glance", "code"):
+            theirs, own = getattr(separator.config, name), getattr(self.config, name)
+            if theirs != own:
+                raise ValueError(f"separator has a {name} of {theirs}; expected {own}")
+        lent = separator.unet.state_dict()
+        stem, code = lent["stem.weight"], self.config.code
+        # There is no estimate: the picture stands for it, and says that nothing was found.
+        picture = stem[:, :CHANNELS] + stem[:, CHANNELS : 2 * CHANNELS]
+        lent["stem.weight"] = torch.cat([picture, stem[:, -code:]], dim=1)
+        self.whole.unet.load_state_dict({name: lent[name] for name in self.whole.unet.state_dict()})
+        self.whole.glance.load_state_dict(separator.glance.state_dict())
+        self.whole.tell.load_state_dict(separator.tell.state_dict())
 
     def windows_of(self, picture: Tensor) -> Tensor:
         """The windows of a picture (3, H, W) that the net looks at: (K, 3, 128, 128), K being 0 for a net without."""
@@ -207,17 +187,21 @@ class Diagnoser(nn.Module):
         -------
         Diagnosis
         """
-        told = self.whole(view[:, None])
-        return self.concluded(told if self.near is None else torch.cat([told, self.near(windows)], dim=1))
+        told, where = self.whole(view)
+        if self.near is None:
+            return self.concluded(told, where)
+        seen = self.near.features(windows.flatten(0, 1)).unflatten(0, windows.shape[:2])
+        closely, near = self.near.told(seen)
+        return self.concluded(torch.cat([told, closely], dim=1), where, near)
 
-    def concluded(self, told: Tensor) -> Diagnosis:
-        """The diagnosis that follows from what both looks have told: (N, outputs of both)."""
+    def concluded(self, told: Tensor, where: Tensor, near: Tensor | None = None) -> Diagnosis:
+        """The diagnosis that follows from what both looks have told, (N, outputs of both), and marked."""
         # bfloat16 keeps 8 bits: the last word stays in float32.
         with torch.autocast(told.device.type, enabled=False):
             thought = self.think(told.float())
             logits = self.say(thought)
             strength = torch.ones_like(logits) if self.measure is None else torch.sigmoid(self.measure(thought))
-        return Diagnosis(logits, strength)
+        return Diagnosis(logits, strength, where, near)
 
 
 def view_of(picture: Tensor, side: int) -> Tensor:

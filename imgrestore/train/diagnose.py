@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from imgrestore.nets.diagnoser import Diagnoser, DiagnoserConfig
+from imgrestore.nets.separator import Separator
+from imgrestore.nets.weights import load
 from imgrestore.train.checkpoint import write_bytes
 from imgrestore.train.confusion import Confusion
 from imgrestore.train.diagnose_cases import Cases, ClassSource, DamageSource, Source
@@ -20,14 +23,18 @@ from imgrestore.train.scores import SHARES, Measure, sheet
 
 __all__ = ["DiagnoseGround", "answer"]
 
-# What strengths weigh beside classes, and a damage that is there beside one that is not: most of the six are not.
-STRENGTH, PRESENT = 2.0, 3.0
+# What strengths and places weigh beside classes.
+STRENGTH, PLACED = 2.0, 1.0
+# What a damage that is there weighs beside one that is not, in a picture and in a place: most of the six are not.
+PRESENT, SHOWING = 3.0, 2.0
 # How sure the net may get: labels are as far from 0 and 1.
 UNSURE = 0.02
 # Pictures of each class on the sheet, their side, and the colours of their frames: right and wrong.
 SHOWN, SHOWN_SIDE, FRAME = 8, 112, 4
 RIGHT, WRONG = (0.2, 0.6, 0.3), (0.85, 0.25, 0.2)
-VERSION = 2
+# Whose shipped net a new one begins with.
+LENDER = "dereflect"
+VERSION = 3
 
 
 class DiagnoseGround:
@@ -59,22 +66,29 @@ class DiagnoseGround:
             raise TrainError("there are no held-out pictures to score")
 
     def net(self) -> Diagnoser:
-        """A new net."""
-        return Diagnoser(self.config)
+        """A new net; of damages it begins with what the net of reflections sees, where there is one of its size."""
+        net = Diagnoser(self.config)
+        if self.config.several:
+            with suppress(ValueError):
+                lender = load(LENDER)
+                assert isinstance(lender, Separator)
+                net.borrow(lender)
+        return net
 
     def batch(self, step: int, part: int) -> Cases:
         """A part of a step's batch, which depends on the seed, the step and the part alone."""
         found = self.source.batch(step, part, self.config)
-        return Cases(*(getattr(found, name).to(self.device) for name in ("view", "windows", "truth", "strength")))
+        return Cases(**{name: planes.to(self.device) for name, planes in vars(found).items()})
 
     def step_loss(self, net: Diagnoser, batch: Cases) -> Tensor:
-        """The loss of a part of a batch: cross-entropy, and for damages the error of the strengths."""
+        """The loss of a part of a batch: cross-entropy, of damages in all places too, and the strengths' error."""
         found = net(batch.view, batch.windows)
         if not self.config.several:
             return F.cross_entropy(found.logits, batch.truth, label_smoothing=UNSURE)
         sure = batch.truth * (1 - 2 * UNSURE) + UNSURE
-        there = torch.full_like(sure, PRESENT)
-        loss = F.binary_cross_entropy_with_logits(found.logits, sure, pos_weight=there)
+        loss = _blamed(found.logits, sure, PRESENT) + PLACED * _blamed(found.where, batch.where, SHOWING)
+        if found.near is not None:
+            loss = loss + PLACED * _blamed(found.near, batch.near, SHOWING)
         return loss + STRENGTH * (found.strength - batch.strength).square().mean()
 
     @torch.no_grad()
@@ -120,6 +134,12 @@ class DiagnoseGround:
                 framed[:, FRAME:-FRAME, FRAME:-FRAME] = shown
                 rows[truth].append(framed)
         return sheet([row for row in rows if row])
+
+
+def _blamed(logits: Tensor, truth: Tensor, there: float) -> Tensor:
+    """Cross-entropy, with a weight for what is there."""
+    weight = torch.full((), there, device=logits.device)
+    return F.binary_cross_entropy_with_logits(logits.float(), truth, pos_weight=weight)
 
 
 def answer(logits: Tensor, several: bool) -> int:

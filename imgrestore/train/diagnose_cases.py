@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from imgrestore.data.classes import Classes, read_classes
 from imgrestore.data.damages import NONE, DamagedPicture, damaged, drawn_damages, finished, seeded_cases
@@ -34,7 +34,10 @@ EACH = 30
 # Of classes: sides of the part of a picture that is seen, as parts of its own, and by how much its tones change.
 PART, CONTRAST, OFFSET = 0.8, (0.7, 1.3), 0.15
 # Pictures no wider are seen whole and need no windows; the view is no smaller than the least.
-VIEW, LEAST_VIEW = 112, 32
+VIEW, LEAST_VIEW = 128, 32
+# Changes of less are not seen in a place, and more are plain to see, dB; and places across a window.
+FAINT, PLAIN = 36.0, 28.0
+PLACES = 16
 
 
 @dataclass
@@ -50,12 +53,16 @@ class Cases:
         Of several classes float32 (N, classes), 1 for each that is present; else int64 (N,).
     strength : Tensor of float32, shape (N, classes)
         From 0 to 1.
+    where, near : Tensor of float32, shape (N, classes, view / 8, view / 8) and (N, K, classes, 16, 16)
+        How well each damage can be seen in the places of both, from 0 to 1; no planes where a picture is of one class.
     """
 
     view: Tensor
     windows: Tensor
     truth: Tensor
     strength: Tensor
+    where: Tensor
+    near: Tensor
 
 
 class Source(Protocol):
@@ -132,11 +139,14 @@ class DamageSource:
             for one, how in ((case, seed[0]), (case.twin, seed[0]) if case.twin else (case, seed[1])):
                 own = np.random.default_rng(how)
                 cases.append(one)
-                seen.append(_seen([finished(one, own)], config, own))
+                shown = finished(one, own)
+                seen.append(_seen(torch.cat([shown.picture, shown.changed]), config, own))
         cases, seen = cases[: self.options.part_size], seen[: self.options.part_size]
-        views, windows = (torch.cat(planes) for planes in zip(*seen, strict=True))
+        views, windows = (torch.stack(planes) for planes in zip(*seen, strict=True))
         truth, strength = (torch.stack([getattr(one, name) for one in cases]) for name in ("present", "strength"))
-        return Cases(views, windows, truth, strength)
+        where, near = _visible(views[:, 3:], config.view // 8), _visible(windows[:, :, 3:].flatten(0, 1), PLACES)
+        near = near.unflatten(0, windows.shape[:2])
+        return Cases(views[:, :3].contiguous(), windows[:, :, :3].contiguous(), truth, strength, where, near)
 
     def _picture(self, part: int, number: int) -> DamagedPicture:
         """The picture of a number, which follows from the seed, the part and the number alone."""
@@ -174,8 +184,9 @@ class ClassSource:
             self.of_class[found.labels[i]].append(found.pictures[i])
         self.count, self.options = len(learnt), options
         widest = max(max(one.shape[:2]) for own in self.of_class for one in own)
-        view = min(VIEW, max(LEAST_VIEW, widest))
         default = DiagnoserConfig()
+        stride = 2 ** len(default.blocks)
+        view = min(VIEW, max(LEAST_VIEW, -(-widest // stride) * stride))
         self.config = replace(
             default, classes=found.names, several=False, view=view, detail=default.detail if widest > view else 0
         )
@@ -187,8 +198,11 @@ class ClassSource:
         labels = rng.integers(len(self.labels), size=size)
         own = [self.of_class[label] for label in labels]
         pictures = [_altered(some[int(rng.integers(len(some)))], rng) for some in own]
-        views, windows = _seen(pictures, config, rng)
-        return Cases(views, windows, torch.from_numpy(labels), torch.ones(size, len(self.labels)))
+        seen = [_seen(one, config, rng) for one in pictures]
+        views, windows = (torch.stack(planes) for planes in zip(*seen, strict=True))
+        strength = torch.ones(size, len(self.labels))
+        nowhere = views[:, :0]
+        return Cases(views, windows, torch.from_numpy(labels), strength, nowhere, nowhere)
 
 
 def _held(found: Classes, count: int) -> set[int]:
@@ -214,8 +228,14 @@ def _altered(picture: NDArray[np.uint8], rng: np.random.Generator) -> Tensor:
     return ((planes - 0.5) * rng.uniform(*CONTRAST) + 0.5 + rng.uniform(-OFFSET, OFFSET)).clamp(0, 1)
 
 
-def _seen(pictures: Sequence[Tensor], config: DiagnoserConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """What a net sees of pictures in training: the whole of each, reduced, and a few windows at random."""
-    views = torch.stack([view_of(one, config.view) for one in pictures])
-    number = WINDOWS if config.detail else 0
-    return views, torch.stack([random_windows(one, number, rng) for one in pictures])
+def _seen(planes: Tensor, config: DiagnoserConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """What a net sees of planes (C, H, W) in training: the whole, reduced, and a few windows at random."""
+    return view_of(planes, config.view), random_windows(planes, WINDOWS if config.detail else 0, rng)
+
+
+def _visible(changed: Tensor, places: int) -> Tensor:
+    """How well changes (N, C, H, W), squares of them, can be seen in so many places along a side: 0 to 1."""
+    if not len(changed):
+        return changed.new_zeros(0, changed.shape[1], places, places)
+    power = F.adaptive_avg_pool2d(changed.clamp_min(0), places)
+    return ((10 * torch.log10(power.clamp_min(1e-8)) + FAINT) / (FAINT - PLAIN)).clamp(0, 1)
