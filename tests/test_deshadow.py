@@ -159,3 +159,17 @@ def test_the_answer_follows_the_exposure(casts):
 def test_unknown_settings_are_refused(setting, value):
     with pytest.raises(ValueError, match=f"{setting} is '{value}'; expected one of"):
         deshadow(np.zeros((20, 20)), **{setting: value})
+
+
+def test_blocks_of_ink_stay_black_on_a_page():
+    """They are darker than any shade leaves paper, however wide they are."""
+    rows, columns = np.indices((240, 320))
+    page = np.full((240, 320, 3), 0.93)
+    page[20:220:10, 15:140] = 0.12
+    page[30:140, 170:300] = 0.03
+    light = 1 - 0.55 / (1 + np.exp(-(0.7 * columns + rows - 256) / 10))[..., None]
+    noise = np.random.default_rng(0).normal(0, 0.006, page.shape)
+    picture = ((page * light + noise).clip(0, 1) * 255).round().astype(np.uint8)
+    found = deshadow(picture, kind="document")
+    assert damaged.psnr(found / 255, page) > damaged.psnr(picture / 255, page) + 12
+    assert found[40:130, 180:290].mean() < 20

@@ -33,6 +33,8 @@ FINE_REACH = 0.0025
 PAPER_FALL = 0.17
 INK_FALL = 0.35
 SOLID_FALL = 1.7
+# No shade on a page is as deep: what is darker than lit paper by more is a block of ink.
+DEEPEST = 2.3
 # Flat paper scatters no more than this about its surface.
 FLAT = 0.12
 # Colour of a figure: away from the paper's log-chromaticity by more than this.
@@ -116,6 +118,7 @@ def find_paper(light: Light, *, told: bool = True) -> Paper | None:
     blank |= paper & _between(crest, blank & _opened(dense, 7 * reach), 6 * reach)
     if not blank.any():
         blank = paper
+    blank &= log_light > np.quantile(log_light[blank], LIT) - DEEPEST
     tone = np.array([np.median(plane[blank]) for plane in colours], np.float32)
     # A shadow may be tinted as a whole, a figure stands out against the paper at its side.
     around = np.stack([_mean(plane, blank, 0.1 * side) for plane in colours])
