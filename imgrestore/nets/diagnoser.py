@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imgrestore.nets.judge import WINDOW, windows_of
-from imgrestore.nets.look import Close, Overview
+from imgrestore.nets.look import FINER, Close, Overview
 from imgrestore.nets.separator import CHANNELS, Separator
 
 __all__ = ["DAMAGES", "Diagnoser", "DiagnoserConfig", "Diagnosis", "view_of"]
@@ -73,6 +73,11 @@ class DiagnoserConfig:
         if self.view < PLACES * stride or self.view % stride:
             raise ValueError(f"view is {self.view}; expected a multiple of {stride}, from {PLACES * stride} on")
 
+    @property
+    def places(self) -> int:
+        """Places along a side of the view that are marked."""
+        return FINER * self.view // 2 ** len(self.blocks)
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, for JSON."""
         return asdict(self)
@@ -95,7 +100,7 @@ class Diagnosis:
         constant.
     strength : Tensor, shape (N, classes)
         From 0 (none) to 1 (strong), where a picture may be of several classes; else 1 everywhere.
-    where : Tensor, shape (N, classes, view / 8, view / 8)
+    where : Tensor, shape (N, classes, places, places)
         Logarithm of the odds that a class shows in a place of the view; no planes where a picture is of one class.
     near : Tensor, shape (N, K, classes, 16, 16), optional
         The same for the places of the windows.

@@ -13,12 +13,14 @@ from imgrestore.nets.blocks import ChannelNorm, UNet
 from imgrestore.nets.judge import levelled
 from imgrestore.nets.refiner import THOUGHT, Glance, view_of
 
-__all__ = ["Close", "Overview", "Seen"]
+__all__ = ["FINER", "Close", "Overview", "Seen"]
 
 # Ways in which the places of a picture are weighed against each other.
 GLANCES = 4
 # What is told of each feature: its means so weighed, its mean and its deviation; and of each class.
 TOLD, MARKED = GLANCES + 2, 2
+# Places that are marked along a side of a whole picture, for each of its features.
+FINER = 2
 # Residual scale that blocks begin with.
 START = 0.3
 # What a new net takes the odds of a class in one place for, logarithm: it is rare.
@@ -150,7 +152,7 @@ class Overview(nn.Module):
         self.unet = UNet(3 + code, 0, width, blocks, start=START)
         channels = width * 2 ** (len(blocks) - 1)
         self.norm = ChannelNorm(channels)
-        self.seen = Seen(channels, classes, finer=2)
+        self.seen = Seen(channels, classes, FINER)
 
     def forward(self, view: Tensor) -> tuple[Tensor, Tensor]:
         """Look at pictures.

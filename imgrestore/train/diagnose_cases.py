@@ -53,7 +53,7 @@ class Cases:
         Of several classes float32 (N, classes), 1 for each that is present; else int64 (N,).
     strength : Tensor of float32, shape (N, classes)
         From 0 to 1.
-    where, near : Tensor of float32, shape (N, classes, view / 8, view / 8) and (N, K, classes, 16, 16)
+    where, near : Tensor of float32, shape (N, classes, places, places) and (N, K, classes, 16, 16)
         How well each damage can be seen in the places of both, from 0 to 1; no planes where a picture is of one class.
     """
 
@@ -144,7 +144,7 @@ class DamageSource:
         cases, seen = cases[: self.options.part_size], seen[: self.options.part_size]
         views, windows = (torch.stack(planes) for planes in zip(*seen, strict=True))
         truth, strength = (torch.stack([getattr(one, name) for one in cases]) for name in ("present", "strength"))
-        where, near = _visible(views[:, 3:], config.view // 8), _visible(windows[:, :, 3:].flatten(0, 1), PLACES)
+        where, near = _visible(views[:, 3:], config.places), _visible(windows[:, :, 3:].flatten(0, 1), PLACES)
         near = near.unflatten(0, windows.shape[:2])
         return Cases(views[:, :3].contiguous(), windows[:, :, :3].contiguous(), truth, strength, where, near)
 
