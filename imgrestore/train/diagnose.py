@@ -69,6 +69,7 @@ class DiagnoseGround:
         """A new net; of damages it begins with what the net of reflections sees, where there is one of its size."""
         net = Diagnoser(self.config)
         if self.config.several:
+            # Of another size, or where the weights are missing (a WeightsError is one), it begins at random.
             with suppress(ValueError):
                 lender = load(LENDER)
                 assert isinstance(lender, Separator)
