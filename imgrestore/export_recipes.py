@@ -180,7 +180,8 @@ def _separator(net: Separator) -> Recipe:
 
     def reference(*inputs: Tensor) -> tuple[Tensor, ...]:
         found = net(*inputs)
-        return found.scene, found.layer, found.odds
+        told = (found.scene, found.layer, found.odds)
+        return told if net.judge is None else (*told, export_separator.presence_of(net, inputs))
 
     def shapes(rows: Any, columns: Any, batch: Any) -> tuple[dict[int, Any], ...]:
         return export_separator.axes_of(_axes(rows, columns, batch, stride), batch)

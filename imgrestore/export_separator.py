@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from imgrestore.nets.refiner import view_of
 from imgrestore.nets.separator import LAYERS, Separator
 
-__all__ = ["SeparatorTuple", "axes_of", "example_of", "inputs_of", "outputs_of"]
+__all__ = ["SeparatorTuple", "axes_of", "example_of", "inputs_of", "outputs_of", "presence_of"]
 
 MEANINGS = {
     "factor": "the logarithm of the factor that light or values are multiplied by, 0 or less",
@@ -20,7 +21,7 @@ MEANINGS = {
 
 
 class SeparatorTuple(nn.Module):
-    """A `Separator` whose result is a plain tuple.
+    """A `Separator` whose result is a plain tuple, with what its judge says, if it has one.
 
     Parameters
     ----------
@@ -33,10 +34,14 @@ class SeparatorTuple(nn.Module):
 
     def forward(
         self, picture: Tensor, estimate: Tensor, layer: Tensor, found: Tensor, given: Tensor, view: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Scene, layer, and the odds that a pixel is damaged."""
-        found_ = self.net(picture, estimate, layer, found, given, view)
-        return found_.scene, found_.layer, found_.odds
+    ) -> tuple[Tensor, ...]:
+        """Scene, layer, the odds that a pixel is damaged, and those that there is damage at all."""
+        net = self.net
+        seen, skips = net.unet.encoded(net.stacked(picture, estimate, layer, found, given, view))
+        planes, _ = net.unet.decoded(seen, skips)
+        parts = net.separated(planes, picture, estimate, layer, given)
+        told = (parts.scene, parts.layer, parts.odds)
+        return told if net.judge is None else (*told, net.judged(seen))
 
 
 def example_of(net: Separator, batch: int, height: int, width: int, seed: int) -> tuple[Tensor, ...]:
@@ -64,6 +69,12 @@ def example_of(net: Separator, batch: int, height: int, width: int, seed: int) -
     # Of two pictures the second has no mask of a user's.
     given[1::2] = 0
     return picture, estimate, layer, planes(1), given, view_of(picture, estimate, net.config.view)
+
+
+def presence_of(net: Separator, inputs: Sequence[Tensor]) -> Tensor:
+    """What the judge says of such inputs, (N,): as `Separator.presence`, but that it sees a user's mask, too."""
+    seen, _ = net.unet.encoded(net.stacked(*inputs))
+    return net.judged(seen)
 
 
 def axes_of(planes: dict[int, Any], batch: Any) -> tuple[dict[int, Any], ...]:
@@ -122,8 +133,14 @@ def outputs_of(net: Separator) -> dict[str, str]:
     dict of str to str
     """
     form = net.config.form
-    return {
+    outputs = {
         "scene": "float32 (N, 3, H, W): the picture without the damage",
         "damage": f"float32 (N, {LAYERS[form]}, H, W): {MEANINGS[form]}",
         "odds": "float32 (N, 1, H, W): logarithm of the odds that a pixel is damaged",
     }
+    if net.judge is not None:
+        outputs["presence"] = (
+            "float32 (N): logarithm of the odds that there is damage in the picture at all; it means nothing where a "
+            "user says where damage is"
+        )
+    return outputs

@@ -6,6 +6,7 @@ import torch
 from set_shadow import photograph
 
 from imgrestore.data import highlights, reflections, shadows, stains
+from imgrestore.data.focus import shallow
 from imgrestore.data.separation import Sample, SeparationBatch, cut, drawn_region, planes_of, reduced_to, toned
 from imgrestore.degrade import rust
 
@@ -55,6 +56,31 @@ def test_damage_lies_where_it_is_said_to(name, clean, other):
         change_out += [float(change[area[0] == 0].mean())] if bool((area == 0).any()) else []
     assert np.mean(change_in) > 0.08, change_in
     assert np.mean(change_out) < 0.02, change_out
+
+
+def test_a_shallow_focus_shows_the_one_or_the_other(clean, other):
+    kept, detail = [], []
+    for seed in range(12):
+        found = shallow(clean, other, rng(seed))
+        assert torch.equal(found, shallow(clean, other, rng(seed)))
+        assert found.shape == clean.shape
+        assert 0 <= float(found.min()) <= float(found.max()) <= 1
+        near = (found - clean).abs().amax(0) < 1e-4
+        kept.append(float(near.float().mean()))
+        steps = [(one[:, 1:] - one[:, :-1]).abs().amax(0) for one in (found, other)]
+        far = ~(near[1:] | near[:-1])
+        detail.append(float(steps[0][far].mean() / steps[1][far].mean()))
+    # In focus is a part of the picture, and what is not has lost its detail.
+    assert 0.05 < min(kept) < max(kept) < 0.75, kept
+    assert np.mean(detail) < 0.8, detail
+
+
+def test_lamps_out_of_focus_are_disks():
+    lamp = torch.full((3, 64, 64), 0.05)
+    lamp[:, 30:34, 30:34] = 1
+    black = torch.zeros(3, 64, 64)
+    spread = [float((shallow(black, lamp, rng(seed))[0] > 0.1).sum()) for seed in range(12)]
+    assert max(spread) > 60, spread
 
 
 def test_the_shaded_part_of_a_pair_is_told(clean):

@@ -158,21 +158,34 @@ def test_a_refiner(tmp_path):
 
 @pytest.mark.parametrize("form", sorted(LAYERS))
 def test_a_separator(form, tmp_path):
-    """Three results, one of them the damage, and a mask that may be missing."""
+    """Scene, damage and two kinds of odds, and a mask that may be missing."""
     net = awake(Separator, SeparatorConfig(form=form, width=8, blocks=(1, 1), glance=8, view=16))
     weights, path = tmp_path / "separator.safetensors", tmp_path / "separator.onnx"
     task = {"factor": "deshadow", "added": "dereflect", "covered": "derust"}[form]
     write_net(weights, net, task)
     done = export.to_onnx(task, path, weights=weights)
     assert (done.net, done.task) == ("Separator", task)
-    assert list(done.outputs) == ["scene", "damage", "odds"]
+    assert list(done.outputs) == ["scene", "damage", "odds", "presence"]
     net = load_net(weights).requires_grad_(True)
     inputs = recipe_of(net).example(2, 36, 20, 5)
     expected = net(*inputs)
+    *planes, presence = run(path, inputs)
     # Scenes below a dense stain are bright, and their rounding grows with them.
-    for found, wanted in zip(run(path, inputs), (expected.scene, expected.layer, expected.odds), strict=True):
+    for found, wanted in zip(planes, (expected.scene, expected.layer, expected.odds), strict=True):
         assert wanted.abs().max() > 0.01
         assert np.allclose(found, wanted.detach().numpy(), atol=1e-4, rtol=1e-4)
+    picture, estimate, layer, mask, given, view = inputs
+    judged = net.presence(picture, estimate, layer, mask, view).detach().numpy()
+    said = given[:, 1].amax((1, 2)).numpy() > 0
+    assert said.tolist() == [True, False]
+    assert np.abs(presence - judged)[~said].max() < 1e-4 < np.abs(judged).min()
+
+
+def test_a_separator_without_a_judge(tmp_path):
+    net = awake(Separator, SeparatorConfig(width=8, blocks=(1, 1), glance=8, view=16, judge=0))
+    weights, path = tmp_path / "separator.safetensors", tmp_path / "separator.onnx"
+    write_net(weights, net, "dereflect")
+    assert list(export.to_onnx("dereflect", path, weights=weights).outputs) == ["scene", "damage", "odds"]
 
 
 @pytest.mark.parametrize("several", [True, False])

@@ -214,11 +214,7 @@ class UNet(nn.Module):
         """
         if x.dtype == self.stem.weight.dtype == torch.float32 and may_fuse(x, self):
             return self._fused(x, memory, room)
-        h, skips = self.encoded(x, memory)
-        for up, decoder in zip(self.ups, self.decoders, strict=True):
-            h = decoder(F.pixel_shuffle(up(h), 2) + skips.pop())
-        with torch.autocast(x.device.type, enabled=False):
-            return F.pixel_shuffle(self.head(h.float()), 2), h
+        return self.decoded(*self.encoded(x, memory))
 
     def encoded(
         self, x: torch.Tensor, memory: torch.Tensor | None = None
@@ -250,6 +246,14 @@ class UNet(nn.Module):
             skips.append(h)
             h = down(h)
         return self.bottom(h), skips
+
+    def decoded(self, bottom: torch.Tensor, skips: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the second half of the net: from what `encoded` returns, whose list it empties, to what `forward` does."""
+        h = bottom
+        for up, decoder in zip(self.ups, self.decoders, strict=True):
+            h = decoder(F.pixel_shuffle(up(h), 2) + skips.pop())
+        with torch.autocast(h.device.type, enabled=False):
+            return F.pixel_shuffle(self.head(h.float()), 2), h
 
     def _fused(
         self, x: torch.Tensor, memory: torch.Tensor | None, room: torch.Tensor | None

@@ -190,7 +190,13 @@ class Separator(nn.Module):
         Separated
         """
         given = _unsaid(picture) if given is None else given
-        planes = self._corrected(self._stacked(picture, estimate, layer, found, given, view))
+        height, width = picture.shape[-2:]
+        stacked = _padded(self.stacked(picture, estimate, layer, found, given, view), self.unet.stride)
+        planes, _ = self.unet(stacked.contiguous())
+        return self.separated(planes[..., :height, :width], picture, estimate, layer, given)
+
+    def separated(self, planes: Tensor, picture: Tensor, estimate: Tensor, layer: Tensor, given: Tensor) -> Separated:
+        """What follows from the planes (N, C, H, W) that the encoder-decoder gives; all else as in `forward`."""
         form: Form = self.config.form
         change, filling, odds = planes.split([LAYERS[form], FILLED[form], 1], dim=1)
         changed = layer + (given[:, :1] + (1 - given[:, 1:]) * torch.sigmoid(odds)) * change
@@ -224,15 +230,20 @@ class Separator(nn.Module):
         if self.judge is None:
             raise ValueError("this net has no judge; expected one with config.judge above 0")
         with torch.no_grad():
-            stacked = _padded(self._stacked(picture, estimate, layer, found, _unsaid(picture), view), self.unet.stride)
+            stacked = _padded(self.stacked(picture, estimate, layer, found, _unsaid(picture), view), self.unet.stride)
             seen, _ = self.unet.encoded(stacked.contiguous())
+        return self.judged(seen)
+
+    def judged(self, seen: Tensor) -> Tensor:
+        """What the judge makes of the features (N, C, h, w) in the middle of the encoder-decoder; see `presence`."""
+        assert self.judge is not None
+        with torch.autocast(seen.device.type, enabled=False):
             seen = seen.float().flatten(2)
             told = torch.cat([seen.mean(2), seen.std(2, correction=0), seen.amax(2)], dim=1)
-        with torch.autocast(picture.device.type, enabled=False):
             odds: Tensor = self.judge(told)
         return odds[:, 0]
 
-    def _stacked(
+    def stacked(
         self,
         picture: Tensor,
         estimate: Tensor,
@@ -249,11 +260,6 @@ class Separator(nn.Module):
             code = self.tell(self.glance.thought(view))
         code = code[:, :, None, None].expand(-1, -1, *picture.shape[-2:])
         return torch.cat([picture - 0.5, estimate - 0.5, layer, found, given, code], dim=1)
-
-    def _corrected(self, stacked: Tensor) -> Tensor:
-        height, width = stacked.shape[-2:]
-        planes, _ = self.unet(_padded(stacked, self.unet.stride).contiguous())
-        return planes[..., :height, :width]
 
 
 def _unsaid(picture: Tensor) -> Tensor:

@@ -10,9 +10,13 @@ from torch import Tensor
 from imgrestore.classical.estimate import Estimate
 from imgrestore.classical.reflection import estimate_reflection
 from imgrestore.data import reflections
+from imgrestore.data.focus import shallow
 from imgrestore.train.separation import SeparationGround
 
 __all__ = ["DereflectGround"]
+
+# Shares of the scenes with a background that is out of focus, and of these backgrounds that another picture gives.
+SHALLOW, ANOTHER = 0.25, 0.5
 
 
 class DereflectGround(SeparationGround):
@@ -20,6 +24,14 @@ class DereflectGround(SeparationGround):
 
     task: ClassVar[str] = "dereflect"
     asked: ClassVar[float] = 0.5
+
+    @staticmethod
+    def scene(clean: Tensor, other: Tensor | None, rng: np.random.Generator) -> Tensor:
+        """A picture, now and then before a background out of focus."""
+        assert other is not None
+        if rng.random() > SHALLOW:
+            return clean
+        return shallow(clean, other if rng.random() < ANOTHER else clean, rng)
 
     @staticmethod
     def drawn(clean: Tensor, other: Tensor | None, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:

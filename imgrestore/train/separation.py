@@ -84,6 +84,11 @@ class SeparationGround(ABC):
         """Damage a picture (3, H, W) with the help of another: what is observed, the truth, and where (1, H, W)."""
 
     @staticmethod
+    def scene(clean: Tensor, other: Tensor | None, rng: np.random.Generator) -> Tensor:
+        """What is to be damaged, or left undamaged, of a picture (3, H, W) and another: by default the picture."""
+        return clean
+
+    @staticmethod
     @abstractmethod
     def damaged_area(observed: Tensor, truth: Tensor) -> Tensor:
         """Where a real pair is damaged: (1, H, W), 0 to 1."""
@@ -189,6 +194,7 @@ class SeparationGround(ABC):
         clean, sure = self._one_of(sources, size, rng), 1.0 if known else self.sure
         assert clean is not None
         (clean,), _ = toned([clean], None, self.form, rng)
+        clean = self.scene(clean, self._one_of(self.others, size, rng), rng)
         if rng.random() < CLEAN:
             return Sample.untreated(clean, clean, torch.zeros_like(clean[:1]), self.layers, sure=sure)
         observed, truth, area = self.drawn(clean, self._one_of(self.others, size, rng), rng)
