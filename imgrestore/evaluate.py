@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import importlib
-import inspect
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, fields
-from io import StringIO
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from imgrestore.evaluate_cases import TASKS, Case, find_sources
-from imgrestore.io.atomic import whole_file
+from imgrestore.evaluate_methods import METHODS, Rows, methods_of
 from imgrestore.metrics import WINDOW, psnr, psnr_fitted, ssim
 
-__all__ = ["TASKS", "Mean", "Score", "Scores", "evaluate"]
+__all__ = ["METHODS", "TASKS", "Mean", "Score", "Scores", "evaluate"]
 
 INPUT = "input"
-METHODS = ("classical", "auto")
 
 
 @dataclass(frozen=True)
@@ -80,23 +75,8 @@ class Mean:
 
 
 @dataclass(frozen=True)
-class Scores:
-    """The scores of a task, by picture and method.
-
-    Attributes
-    ----------
-    task : str
-    rows : tuple of Score
-        All methods of the first picture, beginning with the input, then those of the next.
-    """
-
-    task: str
-    rows: tuple[Score, ...]
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """The methods in their order, beginning with "input"."""
-        return tuple(dict.fromkeys(row.method for row in self.rows))
+class Scores(Rows[Score]):
+    """The scores of a task, by picture and method; those of the input come first."""
 
     def mean(self, method: str) -> Mean:
         """A method's scores over all pictures.
@@ -115,9 +95,7 @@ class Scores:
         ValueError
             Where the method was not scored.
         """
-        own = [row for row in self.rows if row.method == method]
-        if not own:
-            raise ValueError(f"method is {method!r}; expected one of {', '.join(self.methods)}")
+        own = self.of(method)
         return Mean(
             method,
             len(own),
@@ -127,28 +105,6 @@ class Scores:
             min(row.change for row in own),
             statistics.median(row.seconds for row in own),
         )
-
-    def to_csv(self, path: str | Path, *, overwrite: bool = False) -> None:
-        """Write one line for each picture and method, with the fields of `Score`.
-
-        Parameters
-        ----------
-        path : path
-            Written whole or not at all.
-        overwrite : bool
-            Replace a file that exists.
-
-        Raises
-        ------
-        FileExistsError
-            Where the file exists and may not be replaced.
-        """
-        text = StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(field.name for field in fields(Score))
-        table.writerows(astuple(row) for row in self.rows)
-        with whole_file(Path(path), overwrite) as stream:
-            stream.write(text.getvalue().encode())
 
 
 def evaluate(
@@ -220,7 +176,7 @@ def evaluate(
     """
     if task not in TASKS:
         raise ValueError(f"task is {task!r}; expected one of {', '.join(TASKS)}")
-    restore, settings = _task(task, methods, weights)
+    restore, settings = methods_of(task, methods, weights)
     sources = find_sources(task, folder, limit=limit, noise=noise, seed=seed, psf=psf, with_mask=with_mask)
     for source in sources:
         shape = source.load().truth.shape
@@ -251,31 +207,3 @@ def _score(name: str, method: str, result: np.ndarray, case: Case, before: float
     found = psnr(result, case.truth)
     change = 0.0 if before is None else found - before
     return Score(name, method, found, ssim(result, case.truth), psnr_fitted(result, case.truth), change, seconds)
-
-
-def _task(
-    task: str, methods: Sequence[str], weights: str | Path | None
-) -> tuple[Callable[..., Any], dict[str, dict[str, Any]]]:
-    """A task's function, and what each method tells it."""
-    module = importlib.import_module(f"imgrestore.tasks.{task}")
-    restore = getattr(module, task)
-    known = tuple(dict.fromkeys(["classical", *get_args(module.Method)]))
-    if isinstance(methods, str) or not methods:
-        raise ValueError(f"methods is {methods!r}; expected a sequence of {', '.join(known)}")
-    for method in methods:
-        if method not in known:
-            raise ValueError(f"method is {method!r}; {task} has {', '.join(known)}")
-    if len(set(methods)) != len(methods):
-        raise ValueError(f"methods is {', '.join(methods)}; expected each method once")
-    settings: dict[str, dict[str, Any]] = {method: {"method": method} for method in methods}
-    if "classical" in settings and "classical" not in get_args(module.Method):
-        settings["classical"] = {"method": "auto", "refine": False}
-    if weights is not None:
-        if "weights" not in inspect.signature(restore).parameters:
-            raise ValueError(f"weights is given, but {task} has no net that would take them")
-        if "auto" not in settings:
-            raise ValueError(f"weights is given, but of {', '.join(methods)} none is auto, which has the net")
-        if not Path(weights).is_file():
-            raise FileNotFoundError(f"weights {weights}: there is no such file")
-        settings["auto"]["weights"] = weights
-    return restore, settings

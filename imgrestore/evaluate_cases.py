@@ -15,7 +15,7 @@ from imgrestore import io
 from imgrestore.degrade import blur, moire, reflection, rust, shadow, specular
 from imgrestore.psf import Psf
 
-__all__ = ["TASKS", "Case", "Source", "find_sources"]
+__all__ = ["TASKS", "Case", "Source", "find_marked", "find_sources"]
 
 Pixels = NDArray[np.float32]
 TASKS = ("deblur", "demoire", "deshadow", "dereflect", "despecular", "derust")
@@ -31,13 +31,14 @@ class Case:
     Attributes
     ----------
     observed, truth : ndarray of float32, shape (H, W) or (H, W, C)
-        For a range of 1, without alpha; noise, and files in floating point, may reach a little beyond 0 and 1.
+        For a range of 1, without alpha; noise, and files in floating point, may reach a little beyond 0 and 1. Of a
+        picture on which damage was marked the truth is the mask, bool (H, W).
     settings : dict
         What the task is told besides the picture: a PSF, a mask.
     """
 
     observed: Pixels
-    truth: Pixels
+    truth: NDArray[Any]
     settings: dict[str, Any] = field(default_factory=dict)
 
 
@@ -124,6 +125,32 @@ def find_sources(
     ]
 
 
+def find_marked(folder: str | Path, limit: int | None = None) -> list[Source]:
+    """List the pictures of a folder on which damage was marked.
+
+    Parameters
+    ----------
+    folder : path
+        With the folders input and mask, whose pictures have the same names but for their suffixes.
+    limit : int, optional
+        The first so many in the order of their names.
+
+    Returns
+    -------
+    list of Source
+        The truth of their cases is a mask (H, W) of bool.
+
+    Raises
+    ------
+    ValueError
+        Where a folder is missing or holds no pictures, a picture has no partner or more than one, or `limit` is below
+        1.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit is {limit}; expected 1 or more")
+    return [Source(path.name, _Marked(path, mask)) for path, mask in _partners(Path(folder), ("input", "mask"), limit)]
+
+
 def _flat_psf(psf: Any) -> Psf:
     told = Psf.parse(psf) if isinstance(psf, str) else psf if isinstance(psf, Psf) else Psf(psf)
     if told.ndim != 2:
@@ -146,11 +173,18 @@ class _Pair:
             )
         settings: dict[str, Any] = {} if self.psf is None else {"psf": self.psf}
         if self.mask is not None:
-            mask = _read(self.mask)
-            if mask.shape[:2] != truth.shape[:2]:
-                raise ValueError(f"{self.mask} has shape {mask.shape[:2]}; expected {truth.shape[:2]}")
-            settings["mask"] = (mask.mean(axis=-1) if mask.ndim == 3 else mask) > 0.5
+            settings["mask"] = _read_mask(self.mask, truth.shape[:2])
         return Case(observed, truth, settings)
+
+
+@dataclass(frozen=True)
+class _Marked:
+    observed: Path
+    mask: Path
+
+    def __call__(self) -> Case:
+        observed = _read(self.observed)
+        return Case(observed, _read_mask(self.mask, observed.shape[:2]))
 
 
 @dataclass(frozen=True)
@@ -217,16 +251,21 @@ def _array(planes: torch.Tensor, like: Pixels) -> Pixels:
 
 def _pairs(folder: Path, limit: int | None, psf: Psf | None, with_mask: bool) -> list[Source]:
     kinds = ("input", "gt", "mask") if with_mask else ("input", "gt")
+    found = _partners(folder, kinds, limit)
+    return [Source(files[0].name, _Pair(files[0], files[1], files[2] if with_mask else None, psf)) for files in found]
+
+
+def _partners(folder: Path, kinds: Sequence[str], limit: int | None) -> list[list[Path]]:
+    """The files of each picture in folders of one name each."""
     for kind in kinds:
         if not (folder / kind).is_dir():
             raise ValueError(f"{folder} has no folder {kind}; expected {', '.join(kinds)}")
-    found = _pictures(folder / "input", limit)
+    found = _pictures(folder / kinds[0], limit)
     others = [_by_stem(folder / kind) for kind in kinds[1:]]
     for kind, twins in zip(kinds[1:], others, strict=True):
         for path in found:
             _one_twin(path, kind, twins.get(path.stem, []))
-    chosen = [[path, *(twins[path.stem][0] for twins in others)] for path in found]
-    return [Source(files[0].name, _Pair(files[0], files[1], files[2] if with_mask else None, psf)) for files in chosen]
+    return [[path, *(twins[path.stem][0] for twins in others)] for path in found]
 
 
 def _one_twin(path: Path, kind: str, twins: Sequence[Path]) -> None:
@@ -269,3 +308,11 @@ def _read(path: Path) -> Pixels:
             "reach beyond 0 and 1), without NaN"
         )
     return values.astype(np.float32)
+
+
+def _read_mask(path: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Where a picture of a mask is brighter than the middle of its range."""
+    mask = _read(path)
+    if mask.shape[:2] != shape:
+        raise ValueError(f"{path} has shape {mask.shape[:2]}; expected {shape}")
+    return (mask.mean(axis=-1) if mask.ndim == 3 else mask) > 0.5

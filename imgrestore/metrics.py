@@ -1,7 +1,7 @@
-"""How near a picture is to the truth: PSNR, SSIM, and PSNR after the best change of exposure and colour.
+"""How near a picture is to the truth: PSNR, SSIM, and PSNR after the best change of exposure and colour; and a mask.
 
 Pictures are NumPy arrays (H, W) or (H, W, C), the result and the truth of one shape and one range. Results are clipped
-to the range before they are compared, as a display or a file would clip them.
+to the range before they are compared, as a display or a file would clip them. Masks are arrays of bool.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST_DB", "colour_fitted", "psnr", "psnr_fitted", "ssim"]
+__all__ = ["MOST_DB", "balanced_error", "colour_fitted", "intersection_over_union", "psnr", "psnr_fitted", "ssim"]
 
 MOST_DB = 120.0
 """The PSNR of pictures that are equal, or that differ by less than a millionth of the range."""
@@ -176,6 +176,80 @@ def psnr_fitted(result: Any, truth: Any, *, data_range: float = 1.0, where: Any 
     (True, True)
     """
     return psnr(colour_fitted(result, truth), truth, data_range=data_range, where=where)
+
+
+def intersection_over_union(found: Any, truth: Any) -> float:
+    """What two masks share, over what either has (the Jaccard index).
+
+    Parameters
+    ----------
+    found, truth : array of bool, any shape
+        The same shape.
+
+    Returns
+    -------
+    float
+        From 0 to 1; 1 for two empty masks.
+
+    Raises
+    ------
+    TypeError
+        Where an array is not boolean.
+    ValueError
+        Where the shapes differ, or are empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imgrestore.metrics import intersection_over_union
+    >>> intersection_over_union(np.array([True, True, False]), np.array([False, True, True])) == 1 / 3
+    True
+    """
+    found, truth = _masks(found, truth)
+    either = int((found | truth).sum())
+    return int((found & truth).sum()) / either if either else 1.0
+
+
+def balanced_error(found: Any, truth: Any) -> float:
+    """The balanced error rate of a mask: the mean of what it misses and of what it takes for too much.
+
+    Parameters
+    ----------
+    found, truth : array of bool, any shape
+        The same shape.
+
+    Returns
+    -------
+    float
+        From 0 to 1: the mean of the shares of `truth`, and of all else, on which `found` is wrong. A share of nothing
+        is left out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `intersection_over_union`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imgrestore.metrics import balanced_error
+    >>> balanced_error(np.array([True, False, False, False]), np.array([True, True, False, False]))
+    0.25
+    """
+    found, truth = _masks(found, truth)
+    wrong = found != truth
+    return float(np.mean([wrong[part].mean() for part in (truth, ~truth) if part.any()]))
+
+
+def _masks(found: Any, truth: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    masks = {name: np.asarray(mask) for name, mask in (("found", found), ("truth", truth))}
+    for name, mask in masks.items():
+        if mask.dtype != bool:
+            raise TypeError(f"{name} has dtype {mask.dtype}; expected bool")
+    found, truth = masks.values()
+    if found.shape != truth.shape or not found.size:
+        raise ValueError(f"found has shape {found.shape}, truth {truth.shape}; expected the same, and not empty")
+    return found, truth
 
 
 def _pair(result: Any, truth: Any, data_range: float = 1.0) -> tuple[Values, Values]:

@@ -19,7 +19,8 @@ FLOORS = (
     ("tasks",),
     ("restore", "data", "tiles", "evidence", "evidence_sheet"),
     (
-        *("train", "evaluate", "evaluate_cases", "evaluate_diagnosis", "scale"),
+        *("train", "scale"),
+        *("evaluate", "evaluate_cases", "evaluate_diagnosis", "evaluate_masks", "evaluate_methods"),
         *("export", "export_recipes", "export_separator", "export_wiener"),
     ),
     ("cli", "web", "__main__"),

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from skimage import data, metrics
 
-from imgrestore.metrics import MOST_DB, colour_fitted, psnr, psnr_fitted, ssim
+from imgrestore.metrics import (
+    MOST_DB,
+    balanced_error,
+    colour_fitted,
+    intersection_over_union,
+    psnr,
+    psnr_fitted,
+    ssim,
+)
 
 RNG = np.random.default_rng(0)
 TRUTH = data.astronaut()[:64, 80:160] / 255.0
@@ -94,3 +102,37 @@ def test_bad_choices_of_pixels():
 def test_ssim_needs_a_window():
     with pytest.raises(ValueError, match="at least 7 pixels"):
         ssim(np.zeros((6, 20)), np.zeros((6, 20)))
+
+
+def test_masks_are_compared():
+    truth = np.zeros((10, 10), bool)
+    truth[:4, :5] = True
+    assert intersection_over_union(truth, truth) == 1
+    assert balanced_error(truth, truth) == 0
+    found = np.zeros_like(truth)
+    found[:2, :10] = True
+    assert intersection_over_union(found, truth) == pytest.approx(10 / 30)
+    assert balanced_error(found, truth) == pytest.approx((10 / 20 + 10 / 80) / 2)
+    assert balanced_error(~truth, truth) == 1
+
+
+def test_empty_and_full_masks():
+    empty, full = np.zeros((3, 4), bool), np.ones((3, 4), bool)
+    assert intersection_over_union(empty, empty) == 1
+    assert intersection_over_union(full, empty) == 0
+    assert balanced_error(empty, empty) == 0
+    assert balanced_error(full, empty) == 1
+    assert balanced_error(empty, full) == 1
+
+
+@pytest.mark.parametrize("measure", [intersection_over_union, balanced_error])
+def test_what_is_no_pair_of_masks_is_refused(measure):
+    mask = np.zeros((3, 4), bool)
+    with pytest.raises(TypeError, match="found has dtype uint8; expected bool"):
+        measure(mask.astype(np.uint8), mask)
+    with pytest.raises(TypeError, match="truth has dtype float64; expected bool"):
+        measure(mask, mask.astype(float))
+    with pytest.raises(ValueError, match=r"found has shape \(3, 4\), truth \(4, 3\); expected the same"):
+        measure(mask, mask.T)
+    with pytest.raises(ValueError, match="not empty"):
+        measure(mask[:0], mask[:0])

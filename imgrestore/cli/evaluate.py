@@ -15,6 +15,22 @@ from .run import INTERRUPTED
 
 if TYPE_CHECKING:
     from imgrestore.evaluate import Scores
+    from imgrestore.evaluate_masks import MaskScores
+
+# What the table tells of means: heading, field and format. Pictures have some of these fields, masks the others.
+COLUMNS = (
+    ("PSNR, dB", "psnr", "{:.2f}"),
+    ("SSIM", "ssim", "{:.4f}"),
+    ("fitted, dB", "psnr_fitted", "{:.2f}"),
+    ("worst change, dB", "worst_change", "{:+.2f}"),
+    ("IoU", "iou", "{:.3f}"),
+    ("balanced error", "balanced_error", "{:.3f}"),
+    ("precision", "precision", "{:.3f}"),
+    ("recall", "recall", "{:.3f}"),
+    ("seconds", "seconds", "{:.2f}"),
+)
+# Fields that mean nothing of the damaged picture itself.
+OF_METHODS = ("worst_change", "seconds")
 
 
 class TaskName(str, Enum):
@@ -39,7 +55,12 @@ def command(
     context: typer.Context,
     task: Task,
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Real pairs in DIR/input and DIR/gt, or clean pictures to be damaged.")
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="Real pairs in DIR/input and DIR/gt, marked pictures in DIR/input and DIR/mask, or clean pictures to "
+            "be damaged.",
+        ),
     ],
     methods: Annotated[
         list[str] | None,
@@ -77,6 +98,9 @@ def command(
     task's forward model. The table tells PSNR and SSIM (means), PSNR after the best change of exposure and colour, the
     least gain of any picture, and the median time.
 
+    Or it holds pictures in input/ and masks of their damage in mask/, and the table tells how well the masks that the
+    task finds agree with these: intersection over union, balanced error, precision and recall.
+
     For diagnose DIR holds clean pictures, from which as many with each damage are drawn as without any; the table tells
     accuracy, F1 and which damage is taken for which.
     """
@@ -85,25 +109,24 @@ def command(
         _diagnose(folder, given, cases, seed, weights, csv, overwrite)
         return
 
-    def run(progress: Any) -> Scores:
+    marked = _is_marked(folder)
+
+    def run(progress: Any) -> Scores | MaskScores:
         from imgrestore.evaluate import METHODS, evaluate
+        from imgrestore.evaluate_masks import evaluate_masks
 
         chosen = _methods(methods, context.args) or METHODS
         _check_csv(csv, overwrite)
         if cases is not None:
             raise ValueError(f"--cases is {cases}; expected none: diagnose alone takes it")
-        return evaluate(
-            task.value,
-            folder,
-            methods=chosen,
-            limit=limit,
-            weights=weights,
-            noise=noise,
-            seed=seed,
-            psf=psf,
-            with_mask=with_mask,
-            progress=progress,
-        )
+        common: dict[str, Any] = {"methods": chosen, "limit": limit, "weights": weights, "progress": progress}
+        if not marked:
+            made: dict[str, Any] = {"noise": noise, "seed": seed, "psf": psf, "with_mask": with_mask}
+            return evaluate(task.value, folder, **common, **made)
+        for name, value in {"noise": noise, "psf": psf, "with_mask": with_mask}.items():
+            if value not in (None, False):
+                raise ValueError(f"{name} is given, but {folder} has masks to be found and no gt; expected none")
+        return evaluate_masks(task.value, folder, **common)
 
     with _failures():
         with _progress() as progress:
@@ -111,6 +134,11 @@ def command(
         if csv is not None:
             scores.to_csv(csv, overwrite=overwrite)
     _print(scores)
+
+
+def _is_marked(folder: Path) -> bool:
+    """Whether a folder holds masks that are the truth, and not a help for pictures with a truth."""
+    return (folder / "input").is_dir() and (folder / "mask").is_dir() and not (folder / "gt").is_dir()
 
 
 @contextmanager
@@ -178,7 +206,7 @@ def _methods(given: list[str] | None, more: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(words))
 
 
-def _print(scores: Scores) -> None:
+def _print(scores: Scores | MaskScores) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -186,12 +214,16 @@ def _print(scores: Scores) -> None:
     title = f"{scores.task}: {count} picture{'s' * (count > 1)}"
     table = Table(title=title, title_justify="left")
     table.add_column("", no_wrap=True)
-    for heading in ("PSNR, dB", "SSIM", "fitted, dB", "worst change, dB", "seconds"):
+    columns = [column for column in COLUMNS if hasattr(scores.mean(scores.methods[0]), column[1])]
+    for heading, _, _ in columns:
         table.add_column(heading, justify="right")
     for method in scores.methods:
         mean = scores.mean(method)
-        figures = [f"{mean.psnr:.2f}", f"{mean.ssim:.4f}", f"{mean.psnr_fitted:.2f}"]
-        figures += ["", ""] if method == "input" else [f"{mean.worst_change:+.2f}", f"{mean.seconds:.2f}"]
+        figures = [form.format(getattr(mean, field)) for _, field, form in columns]
+        if method == "input":
+            figures = [
+                "" if field in OF_METHODS else one for one, (_, field, _) in zip(figures, columns, strict=True)
+            ]
         table.add_row(method, *figures)
     Console(markup=False, highlight=False).print(table)
 

@@ -248,7 +248,7 @@ class UNet(nn.Module):
         return self.bottom(h), skips
 
     def decoded(self, bottom: torch.Tensor, skips: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run the second half of the net: from what `encoded` returns, whose list it empties, to what `forward` does."""
+        """Run the second half: from what `encoded` returns, whose list it empties, to what `forward` returns."""
         h = bottom
         for up, decoder in zip(self.ups, self.decoders, strict=True):
             h = decoder(F.pixel_shuffle(up(h), 2) + skips.pop())
