@@ -63,6 +63,12 @@ def test_restored_parts_become_the_clean_pictures(tmp_path, pictures, start):
     assert found["patience"] == adapt.PATIENCE
 
 
+def test_pictures_of_an_earlier_call_are_left_out(tmp_path, pictures, start):
+    adapt.adapted("deshadow", given(tmp_path), [pictures], start)
+    adapt.adapted("deshadow", given(tmp_path), [pictures / "cat.png"], start)
+    assert sorted(path.name for path in (tmp_path / "own" / "own").iterdir()) == [f"0000_{i}.png" for i in range(4)]
+
+
 def test_training_begins_with_the_weights(tmp_path, pictures, start):
     options = ground.options_for("deshadow", adapt.adapted("deshadow", given(tmp_path, size=32), [pictures], start))
     trainer = Trainer(options)
@@ -111,6 +117,7 @@ def test_what_makes_no_sense_is_refused(tmp_path, pictures, start):
         (("deshadow", "--on", pictures / "notes.txt", "--weights", start), "notes.txt: cannot be read"),
         (("deshadow", "--on", pictures, "--weights", pictures / "cat.png"), "there is no net to begin with"),
         (("deshadow", "--clean", pictures, "--weights", start), "expected it with --on"),
+        (("deshadow", "--on", pictures / "cup.jpg", "--weights", start), "--on gives 1 picture to learn from"),
     ):
         result = command("train", *words, "--out", tmp_path / "x.safetensors", *SMALL)
         assert result.exit_code in (1, 2)
@@ -119,6 +126,14 @@ def test_what_makes_no_sense_is_refused(tmp_path, pictures, start):
     words = ("--on", tmp_path / "empty", "--weights", start)
     result = command("train", "deshadow", *words, "--out", tmp_path / "y.safetensors")
     assert "there are no pictures" in " ".join(result.output.split())
+
+
+def test_a_bad_call_is_told_before_any_picture_is_restored(tmp_path, pictures, start, monkeypatch):
+    monkeypatch.setattr(adapt, "_restoring", lambda task: pytest.fail("a picture is to be restored"))
+    result = command("train", "deshadow", "--on", pictures, "--weights", start, "--out", tmp_path / "own.txt", *SMALL)
+    assert result.exit_code == 2
+    assert "own.txt" in " ".join(result.output.split())
+    assert not (tmp_path / "own").exists()
 
 
 def test_shipped_weights_are_the_default(tmp_path, pictures, monkeypatch):

@@ -72,7 +72,9 @@ def command(
     ] = None,
     masks: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="deshadow: pictures and masks of their shadows: a folder or packed file."),
+        typer.Option(
+            metavar="DIR", help="deshadow, dereflect: pictures and masks of their damage: a folder or packed file."
+        ),
     ] = None,
     textures: Annotated[
         Path | None,
@@ -196,7 +198,11 @@ def command(
         }
         if weights is not None and not on:
             raise CallError(f"--weights is {weights}; expected it with --on, which goes on from them")
-        options = options_for(task.value, adapted(task.value, given, on, weights) if on else given)
+        if on:
+            # What is wrong with the call is told before any picture is restored.
+            options_for(task.value, {**given, "clean": "."})
+            given = adapted(task.value, given, on, weights)
+        options = options_for(task.value, given)
         ended = train(options)
     except CallError as error:
         _end(error, USAGE)

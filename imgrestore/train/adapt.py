@@ -30,6 +30,8 @@ __all__ = ["adapted", "start_of"]
 SLOWER, PATIENCE = 5.0, 4
 # Pictures with a shorter side of at least so many pixels are cut into four, so that one picture can be held out from.
 HALVED = 256
+# Parts to learn from: one of them is held out.
+FEWEST = 2
 FOLDER = "own"
 
 
@@ -74,10 +76,20 @@ def adapted(
     settings = {} if weights is None else {"weights": weights}
     folder = Path(given["out"]).with_suffix("") / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
+    written = set()
     for number, path in enumerate(_files(on)):
         restored = np.asarray(restore(_read(path), **settings))
         for part, piece in enumerate(_parts(restored)):
+            written.add(folder / f"{number:04d}_{part}.png")
             io.write(folder / f"{number:04d}_{part}.png", piece, overwrite=True)
+    # Those of an earlier call with other pictures.
+    for left in set(folder.glob("*.png")) - written:
+        left.unlink(missing_ok=True)
+    if len(written) < FEWEST:
+        raise TrainError(
+            f"--on gives {len(written)} picture{'s' * (len(written) != 1)} to learn from; expected {FEWEST} or more, "
+            f"or one with a side of at least {HALVED} pixels"
+        )
     optimizer = given.get("optimizer") or "adamw"
     return {
         **given,
