@@ -129,7 +129,8 @@ def evaluate_masks(
     FileNotFoundError
         Where there is no file of `weights`.
     ValueError
-        Where the folder or one of its pictures is not as described, or a setting is none of those above.
+        Where the folder or one of its pictures is not as described, or a setting is none of those above. All pictures
+        are read before the first is restored.
 
     Examples
     --------
@@ -153,6 +154,8 @@ def evaluate_masks(
         raise ValueError(f"task is {task!r}; expected one of {', '.join(TASKS)}, whose masks tell where damage is")
     restore, settings = methods_of(task, methods, weights)
     sources = find_marked(folder, limit)
+    for source in sources:
+        source.load()
     rows: list[MaskScore] = []
     for number, source in enumerate(sources):
         if progress is not None:

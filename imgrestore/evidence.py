@@ -273,6 +273,7 @@ def _steps(length: int, side: int) -> list[int]:
     return sorted({round(room * i / max(1, count - 1)) for i in range(count)})
 
 
+@torch.enable_grad()
 def _sloped(net: Diagnoser, planes: Tensor, blurred: Tensor, side: int, chosen: list[int]) -> Tensor:
     """The gradient of the odds times what tells each pixel from its surroundings: (chosen, H, W)."""
     generator = torch.Generator().manual_seed(SEED)

@@ -53,8 +53,10 @@ class Exported:
         Height and width, where they are fixed.
     difference : float
         The largest difference from the net's result, for a range of 1.
-    checked : tuple of (int, int, int)
-        Batch, height and width of the random pictures that it was found on.
+    free : bool
+        Whether height and width may be anything at each use.
+    checked : tuple of tuple of int
+        Shapes of the first of the random inputs that it was found on.
     """
 
     path: Path
@@ -66,7 +68,8 @@ class Exported:
     opset: int
     size: tuple[int, int] | None
     difference: float
-    checked: tuple[tuple[int, int, int], ...]
+    free: bool
+    checked: tuple[tuple[int, ...], ...]
 
 
 def to_onnx(
@@ -118,7 +121,7 @@ def to_onnx(
         raise FileNotFoundError(f"cannot write {path}: there is no folder {path.parent}")
     net, sha256 = _net(task, weights)
     recipe = recipe_of(net)
-    _check_size(size, recipe.stride)
+    _check_size(size, recipe)
     model = _translate(recipe, size)
     facts = {
         "task": task,
@@ -136,7 +139,8 @@ def to_onnx(
     with whole_file(path, overwrite) as stream:
         stream.write(content)
     inputs, outputs = dict(recipe.inputs), dict(recipe.outputs)
-    return Exported(path, task, facts["net"], sha256, inputs, outputs, OPSET, size, difference, checked)
+    free = recipe.free and size is None
+    return Exported(path, task, facts["net"], sha256, inputs, outputs, OPSET, size, difference, free, checked)
 
 
 def _check_packages() -> None:
@@ -156,9 +160,12 @@ def _net(task: str, weights: str | os.PathLike[str] | None) -> tuple[nn.Module, 
     return shipped.load_net(weights, task), hashlib.sha256(Path(weights).read_bytes()).hexdigest()
 
 
-def _check_size(size: tuple[int, int] | None, stride: int) -> None:
+def _check_size(size: tuple[int, int] | None, recipe: Recipe) -> None:
     if size is None:
         return
+    if not recipe.free:
+        raise ValueError(f"size is {tuple(size)}; expected none: this net's inputs have sides of their own")
+    stride = recipe.stride
     if len(size) != 2 or any(not LEAST_SIDE <= side <= MOST_SIDE or side % stride for side in size):
         raise ValueError(
             f"size is {tuple(size)}; expected a height and a width from {LEAST_SIDE} to {MOST_SIDE}, "
@@ -207,8 +214,8 @@ def _without_traces(model: Any) -> Any:
 
 def _compare(
     content: bytes, recipe: Recipe, size: tuple[int, int] | None
-) -> tuple[float, tuple[tuple[int, int, int], ...]]:
-    """The largest difference between the file's result and the net's, on random pictures of two sizes."""
+) -> tuple[float, tuple[tuple[int, ...], ...]]:
+    """The largest difference between the file's result and the net's, on two sets of random inputs."""
     import numpy as np
     import onnxruntime
 
@@ -224,19 +231,23 @@ def _compare(
             found = session.run(None, fed)
         except Exception as error:
             text = " ".join(str(error).split())
-            raise ExportError(f"ONNX Runtime cannot run the net at {height} x {width}: {text[:400]}") from error
+            raise ExportError(f"ONNX Runtime cannot run the net on {_told(inputs[0])}: {text[:400]}") from error
         for name, one, other in zip(recipe.outputs, found, expected, strict=True):
             if one.shape != tuple(other.shape):
                 raise ExportError(f"in ONNX Runtime {name} has shape {one.shape}; expected {tuple(other.shape)}")
             difference = float(np.abs(one - other.numpy()).max())
             if not difference <= TOLERANCE:
                 raise ExportError(
-                    f"in ONNX Runtime {name} at {height} x {width} differs from the net's by {difference:.3g}; "
+                    f"in ONNX Runtime {name} of {_told(inputs[0])} differs from the net's by {difference:.3g}; "
                     f"expected at most {TOLERANCE:g}"
                 )
             worst = max(worst, difference)
-        checked.append((batch, height, width))
+        checked.append(tuple(inputs[0].shape))
     return worst, tuple(checked)
+
+
+def _told(values: torch.Tensor) -> str:
+    return " x ".join(map(str, values.shape))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from imgrestore.export_wiener import RealWiener
 from imgrestore.nets.blocks import UNet
 from imgrestore.nets.deep_wiener import DeepWiener
 from imgrestore.nets.diagnoser import Diagnoser
-from imgrestore.nets.judge import WINDOW
+from imgrestore.nets.judge import ALONG, WINDOW
 from imgrestore.nets.look import Close
 from imgrestore.nets.refiner import Refiner
 from imgrestore.nets.registry import NETS
@@ -49,6 +49,8 @@ class Recipe:
     shapes : callable
         ``shapes(rows, columns, batch)`` gives the axes of every input that may have any length, with `rows` and
         `columns` the height and width divided by the stride; None for those that are fixed.
+    free : bool
+        Whether there are inputs of any height and width.
     """
 
     module: nn.Module
@@ -58,6 +60,7 @@ class Recipe:
     stride: int
     example: Callable[[int, int, int, int], tuple[Tensor, ...]]
     shapes: Callable[[Any, Any, Any], tuple[dict[int, Any], ...]]
+    free: bool = True
 
 
 def recipe_of(net: nn.Module) -> Recipe:
@@ -207,8 +210,12 @@ def _diagnoser(net: Diagnoser) -> Recipe:
 
     inputs = {
         "view": f"float32 (N, 3, {view}, {view}): the whole picture, range 0 to 1, reduced to the means of {view} x "
-        f"{view} areas; area i of a side of n pixels goes from floor(i n / {view}) up to ceil((i + 1) n / {view})",
-        "windows": f"float32 (N, K, 3, {WINDOW}, {WINDOW}): windows of it as they are, spread evenly",
+        f"{view} areas; area i of a side of n pixels goes from floor(i n / {view}) up to ceil((i + 1) n / {view}); "
+        f"a picture with a side below {view} is resized bilinearly instead, its pixels being areas",
+        "windows": f"float32 (N, K, 3, {WINDOW}, {WINDOW}): windows of it as they are, row by row; along a side of n "
+        f"pixels min({ALONG}, 1 + ceil((n - {WINDOW}) / {WINDOW})) of them begin at evenly spaced places from 0 to "
+        f"n - {WINDOW}, rounded; where the shorter side is below {WINDOW}, windows of that side are enlarged by "
+        "antialiased bicubic interpolation",
     }
     classes = ", ".join(net.config.classes)
     kind = "of the odds of each class" if several else "of the probability of each class, but for a constant"
@@ -218,7 +225,7 @@ def _diagnoser(net: Diagnoser) -> Recipe:
     }
     inputs = {name: text for name, text in inputs.items() if name == "view" or net.near is not None}
     outputs = {name: text for name, text in outputs.items() if name == "logits" or several}
-    return Recipe(module, module, inputs, outputs, 1, example, shapes)
+    return Recipe(module, module, inputs, outputs, 1, example, shapes, free=False)
 
 
 class _Tuple(nn.Module):

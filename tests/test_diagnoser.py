@@ -71,7 +71,7 @@ def test_it_begins_with_what_a_separator_has_learnt():
     net.borrow(lender)
     nothing = torch.zeros(2, 3, 32, 32)
     with torch.no_grad():
-        stacked = lender._stacked(view, view, nothing, nothing[:, :1], nothing[:, :2], None)
+        stacked = lender.stacked(view, view, nothing, nothing[:, :1], nothing[:, :2], None)
         theirs, _ = lender.unet.encoded(stacked)
         told, where = net.whole(view)
         features = net.whole.norm(theirs)

@@ -70,6 +70,9 @@ def test_the_command(clean, tmp_path):
     told = command("evaluate", "diagnose", clean, "--weights", weights, "--noise", "0.1")
     assert told.exit_code == 2
     assert "noise is given, but diagnose takes none" in told.output
+    told = command("evaluate", "diagnose", clean, "other", "folders", "--weights", weights)
+    assert told.exit_code == 2
+    assert "arguments is given" in told.output
     told = command("evaluate", "demoire", clean, "--cases", 7)
     assert told.exit_code == 2
     assert "diagnose alone takes it" in told.output

@@ -87,6 +87,14 @@ def test_the_same_picture_in_another_type_is_explained_alike(method, weights):
         assert found.scores == pytest.approx(wanted.scores, abs=1e-5)
 
 
+def test_gradients_are_taken_where_others_want_none(weights):
+    with torch.no_grad():
+        quiet = imgrestore.explain(PICTURES["rgb"], method="gradient", weights=weights)
+    loud = imgrestore.explain(PICTURES["rgb"], method="gradient", weights=weights)
+    assert np.array_equal(quiet.maps["blur"], loud.maps["blur"])
+    assert np.abs(loud.maps["blur"]).max() > 0
+
+
 def test_one_damage_may_be_asked_for(weights):
     every = imgrestore.explain(PICTURES["rgb"], weights=weights, patch=10)
     one = imgrestore.explain(PICTURES["rgb"], damage="rust", weights=weights, patch=10)

@@ -130,7 +130,8 @@ def test_what_the_file_says_of_itself(exported, small):
     assert {one.domain for one in model.opset_import} <= {"", "ai.onnx"}
     assert exported.sha256 == small[1]
     assert exported.difference < 1e-4
-    assert len({shape[1:] for shape in exported.checked}) == 2
+    assert exported.checked == ((1, 3, 24, 20), (2, 3, 14, 30))
+    assert exported.free
 
 
 def test_the_file_names_no_folder_of_this_machine(exported):
@@ -200,6 +201,10 @@ def test_a_diagnoser(tmp_path, several):
     assert list(done.inputs) == (["view", "windows"] if several else ["view"])
     assert list(done.outputs) == (["logits", "strength"] if several else ["logits"])
     assert "blur, rust, dust" in done.outputs["logits"]
+    assert not done.free
+    assert done.checked == ((1, 3, 32, 32), (2, 3, 32, 32))
+    with pytest.raises(ValueError, match=r"size is \(32, 32\); expected none"):
+        export.to_onnx("diagnose", tmp_path / "other.onnx", weights=weights, size=(32, 32))
     picture = torch.rand(3, 300, 200, generator=torch.Generator().manual_seed(7))
     expected = load_net(weights).diagnose(picture)
     inputs = (view_of(picture, 32)[None], windows_of(picture)[None])[: len(done.inputs)]

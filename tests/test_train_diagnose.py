@@ -130,6 +130,10 @@ def test_classes_are_drawn_evenly_and_their_size_makes_the_net(tmp_path, pets):
     draw_classes(tmp_path / "large", count=4, size=(130, 150))
     large = made(tmp_path / "y.safetensors", classes=str(tmp_path / "large"), net={})
     assert (large.config.view, large.config.detail > 0) == (128, True)
+    deep = made(tmp_path / "z.safetensors", classes=str(pets), net={"blocks": (1, 1, 1, 1, 1)})
+    assert deep.config.view == 64
+    with pytest.raises(ground.CallError, match="view is 32; expected a multiple of 32"):
+        made(tmp_path / "z.safetensors", classes=str(pets), net={"view": 32, "blocks": (1, 1, 1, 1, 1)})
 
 
 def test_the_test_pictures_of_cifar_are_held_out(tmp_path):

@@ -1,6 +1,7 @@
 """The grounds of the nets that take pictures apart: their sources, their batches, and that training on them helps."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -60,6 +61,21 @@ def options(task, out, pictures, **given):
 
 def made(task, out, pictures, **given):
     return ground.ground_of(task)(options(task, out, pictures, **given), torch.device("cpu"))
+
+
+def test_clean_folders_may_have_any_name(tmp_path, pictures):
+    named = shutil.copytree(pictures / "pairs" / "gt", tmp_path / "pairs")
+    assert made("deshadow", tmp_path / "x.safetensors", pictures, clean=str(named)).scored["pairs"] == []
+
+
+def test_scenes_of_reflections_may_be_out_of_focus():
+    clean, other = (torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(i)) for i in (0, 1))
+    kept = [
+        bool(torch.equal(ground.ground_of("dereflect").scene(clean, other, np.random.default_rng(i)), clean))
+        for i in range(40)
+    ]
+    assert 20 < sum(kept) < 40
+    assert torch.equal(ground.ground_of("deshadow").scene(clean, other, np.random.default_rng(0)), clean)
 
 
 @pytest.mark.parametrize("task", TASKS)

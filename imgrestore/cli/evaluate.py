@@ -105,7 +105,8 @@ def command(
     accuracy, F1 and which damage is taken for which.
     """
     if task is TaskName.diagnose:
-        given = {"methods": methods, "limit": limit, "mask": with_mask, "psf": psf, "noise": noise}
+        more = " ".join(context.args) or None
+        given = {"methods": methods, "limit": limit, "mask": with_mask, "psf": psf, "noise": noise, "arguments": more}
         _diagnose(folder, given, cases, seed, weights, csv, overwrite)
         return
 

@@ -35,10 +35,12 @@ def command(
         _fail(error, 2)
     except ExportError as error:
         _fail(error, 1)
-    sizes = " and ".join(f"{batch} x {height} x {width}" for batch, height, width in done.checked)
-    shape = "any height and width" if done.size is None else f"{done.size[0]} x {done.size[1]}"
-    print(f"{done.path}: {done.net} for {done.task}, opset {done.opset}, {shape}")
-    print(f"differs from the net by at most {done.difference:.2g} (random pictures, {sizes})")
+    sizes = " and ".join(" x ".join(map(str, shape)) for shape in done.checked)
+    fixed = "fixed height and width" if done.size is None else f"{done.size[0]} x {done.size[1]}"
+    print(
+        f"{done.path}: {done.net} for {done.task}, opset {done.opset}, {'any height and width' if done.free else fixed}"
+    )
+    print(f"differs from the net by at most {done.difference:.2g} (random inputs, the first {sizes})")
     for title, described in (("inputs", done.inputs), ("outputs", done.outputs)):
         print(f"{title}:")
         for name, text in described.items():

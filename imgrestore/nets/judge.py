@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from imgrestore import ops
 
-__all__ = ["WINDOW", "Judge", "levelled", "window_places", "windows_of"]
+__all__ = ["ALONG", "WINDOW", "Judge", "levelled", "window_places", "windows_of"]
 
 # Pixels across a window, and at most so many of them along a side of a picture.
 WINDOW, ALONG = 128, 5

@@ -189,7 +189,8 @@ def refine(task: str, picture: Tensor, mask: Tensor | None, found: Estimate, net
         # the density of stains where one surface goes on around them.
         return classical_only(found, "it was measured from the surface around the damage")
     before = marks_of(task, found)
-    told = _asked(net, picture, mask, before, kind)
+    judged = mask is None and kind.form != "factor" and not found.changes(picture)
+    told = _asked(net, picture, mask, before, kind, judged)
     if not all(bool(one.isfinite().all()) for one in (told.layer, told.odds, told.filling)):
         return replace(found, notes=(*found.notes, NO_NUMBERS))
     likely = torch.sigmoid(told.odds)
@@ -208,8 +209,8 @@ def classical_only(found: Estimate, why: str) -> Estimate:
     return replace(found, notes=(*found.notes, f"classical only: {why}")) if found.damaged else found
 
 
-def _asked(net: Separator, picture: Tensor, mask: Tensor | None, marks: Marks, kind: Kind) -> _Told:
-    """What the net says of a picture, which it sees reduced."""
+def _asked(net: Separator, picture: Tensor, mask: Tensor | None, marks: Marks, kind: Kind, judged: bool) -> _Told:
+    """What the net says of a picture, which it sees reduced; where it is not judged, that there is damage."""
     size = tuple(picture.shape[1:])
     scale = min(1.0, kind.viewed / min(size), LONGEST * kind.viewed / max(size))
     small = [max(LEAST_SIDE // 2, round(scale * length)) for length in size]
@@ -225,7 +226,7 @@ def _asked(net: Separator, picture: Tensor, mask: Tensor | None, marks: Marks, k
     view = view_of(picture[None], marks.estimate[None], net.config.view)
     result = net(seen, estimate, layer, found, given, view)
     filling = result.scene if result.filling is None else result.filling
-    presence = math.inf if mask is not None else _presence(net, result.odds, seen, estimate, layer, found, view)
+    presence = _presence(net, result.odds, seen, estimate, layer, found, view) if judged else math.inf
     change, odds = result.layer - layer, result.odds
     if scale < 1:
         change, odds, filling = (

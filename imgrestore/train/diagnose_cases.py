@@ -185,8 +185,10 @@ class ClassSource:
         self.count, self.options = len(learnt), options
         widest = max(max(one.shape[:2]) for own in self.of_class for one in own)
         default = DiagnoserConfig()
-        stride = 2 ** len(default.blocks)
-        view = min(VIEW, max(LEAST_VIEW, -(-widest // stride) * stride))
+        stride = 2 ** len(options.net.get("blocks", default.blocks))
+        # At least two places of the deepest features lie along a side, and the view is a multiple of their stride.
+        least, most = max(LEAST_VIEW, 2 * stride), max(VIEW, 2 * stride)
+        view = min(most, max(least, -(-widest // stride) * stride))
         self.config = replace(
             default, classes=found.names, several=False, view=view, detail=default.detail if widest > view else 0
         )

@@ -184,7 +184,10 @@ def net_config(kind: Callable[..., Config], defaults: Mapping[str, Any], given: 
             raise CallError(f"--{name} is {_plain(value)}; expected none: this net has {offered}")
         if name in SIZES and min(value if isinstance(value, (tuple, list)) else (value,), default=0) < 1:
             raise CallError(f"--{name} is {_plain(value)}; expected at least 1")
-    return kind(**{**defaults, **given})
+    try:
+        return kind(**{**defaults, **given})
+    except ValueError as error:
+        raise CallError(str(error)) from None
 
 
 def _plain(value: Any) -> str:

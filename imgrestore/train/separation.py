@@ -47,7 +47,8 @@ SEEN, UNSEEN, MARKED_PART = 5e-4, 3e-5, 0.02
 LOOSE = 3
 SHOWN_SIDE, SHOWN = 256, 4
 FEW = 16
-VERSION = 4
+# Of the kept estimates, and of all that is drawn.
+VERSION, DRAWING = 4, 1
 PLANES = ("observed", "truth", "estimate", "layer", "found", "area")
 # What is drawn for held-out pictures and for the pool has seeds of its own, apart from those of the steps.
 HELD_SEED, POOL_SEED = 1 << 40, 1 << 41
@@ -71,7 +72,8 @@ class SeparationGround(ABC):
     takes: ClassVar[tuple[str, ...]] = ("pairs", "masks")
     defaults: ClassVar[Mapping[str, Any]] = {"batch": 8, "size": 128, "loss": "psnr"}
     measure: ClassVar[Measure] = PSNR
-    # Weight of what is said to be undamaged in drawn pictures, which may be damaged by nature.
+    # Weight of what is said to be undamaged, as pictures may be damaged by nature; truths of pairs on which damage is
+    # drawn count fully.
     sure: ClassVar[float] = 1.0
     # How many of those drawn afresh are shown to the classical method, where it is quick enough.
     asked: ClassVar[float] = 0.0
@@ -118,11 +120,12 @@ class SeparationGround(ABC):
             with reading("textures", options.textures):
                 self.textures = read_pack(options.textures)
         plain = {name: (one,) for name, one in (*clean.items(), *self.textures.items())}
-        self.fingerprint = {"content": content_of({**pairs, **marked, **plain})}
+        self.fingerprint = {"content": content_of({**pairs, **marked, **plain}), "separation": DRAWING}
         self.sets = sorted({name.split("/")[0] for name in (*pairs, *marked, *plain)})
         count = options.validation
         held_clean = spread(list(clean), min(count, HELD_DRAWN))
-        self.held = [*spread(list(pairs), count), *spread(list(marked), count), *held_clean]
+        held_pairs, held_marked = spread(list(pairs), count), spread(list(marked), count)
+        self.held = [*held_pairs, *held_marked, *held_clean]
         self.clean = [reduced_to(one, KEPT) for name, one in clean.items() if name not in self.held]
         self.others = self._helpers()
         if not self.clean:
@@ -138,10 +141,10 @@ class SeparationGround(ABC):
             for start in ("pairs/", "masks/", "drawn/")
         )
         self.scored = {
-            "pairs": [items[name] for name in self.held if name.startswith("pairs/")],
+            "pairs": [items[name] for name in held_pairs],
             "drawn": [item for name, item in items.items() if name.startswith("held/")],
         }
-        self.judged = [items[name] for name in self.held if name.startswith("masks/")]
+        self.judged = [items[name] for name in held_marked]
         self.count = len(self.clean) + len(self.real) + len(self.marked)
         self.loss = LOSSES[options.loss]
 
