@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from imgrestore.evaluate_cases import TASKS, Case, find_sources
-from imgrestore.evaluate_methods import METHODS, Rows, methods_of
+from imgrestore.evaluate_methods import METHODS, Rows, methods_of, timed
 from imgrestore.metrics import WINDOW, psnr, psnr_fitted, ssim
 
 __all__ = ["METHODS", "TASKS", "Mean", "Score", "Scores", "evaluate"]
@@ -190,13 +189,8 @@ def evaluate(
         rows.append(_score(source.name, INPUT, case.observed, case, None, 0.0))
         before = rows[-1].psnr
         for method in methods:
-            axis = -1 if case.observed.ndim == 3 else None
-            start = time.perf_counter()
-            try:
-                result = restore(case.observed, **settings[method], **case.settings, channel_axis=axis)
-            except (ValueError, TypeError) as error:
-                raise ValueError(f"{source.name}, {method}: {error}") from error
-            seconds = time.perf_counter() - start
+            told = {**settings[method], **case.settings}
+            result, seconds = timed(restore, case.observed, told, f"{source.name}, {method}")
             rows.append(_score(source.name, method, result, case, before, seconds))
     if progress is not None:
         progress(len(sources), len(sources), "")

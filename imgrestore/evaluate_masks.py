@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from imgrestore.evaluate_cases import find_marked
-from imgrestore.evaluate_methods import METHODS, Rows, methods_of
+from imgrestore.evaluate_methods import METHODS, Rows, methods_of, timed
 from imgrestore.metrics import balanced_error, intersection_over_union
 
 __all__ = ["TASKS", "MaskMean", "MaskScore", "MaskScores", "evaluate_masks"]
@@ -161,14 +160,10 @@ def evaluate_masks(
         if progress is not None:
             progress(number, len(sources), source.name)
         case = source.load()
-        axis = -1 if case.observed.ndim == 3 else None
         for method in methods:
-            start = time.perf_counter()
-            try:
-                result = restore(case.observed, **settings[method], details=True, channel_axis=axis)
-            except (ValueError, TypeError) as error:
-                raise ValueError(f"{source.name}, {method}: {error}") from error
-            rows.append(_score(source.name, method, result.mask, case.truth, time.perf_counter() - start))
+            told = {**settings[method], "details": True}
+            result, seconds = timed(restore, case.observed, told, f"{source.name}, {method}")
+            rows.append(_score(source.name, method, result.mask, case.truth, seconds))
     if progress is not None:
         progress(len(sources), len(sources), "")
     return MaskScores(task, tuple(rows))

@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import importlib
 import inspect
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from io import StringIO
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, get_args
 
+from numpy.typing import NDArray
+
 from imgrestore.io.atomic import whole_file
 
-__all__ = ["METHODS", "Rows", "methods_of"]
+__all__ = ["METHODS", "Rows", "methods_of", "timed"]
 
 METHODS = ("classical", "auto")
 
@@ -130,3 +133,21 @@ def methods_of(
             raise FileNotFoundError(f"weights {weights}: there is no such file")
         settings["auto"]["weights"] = weights
     return restore, settings
+
+
+def timed(
+    restore: Callable[..., Any], observed: NDArray[Any], settings: Mapping[str, Any], what: str
+) -> tuple[Any, float]:
+    """Call a task with a picture (H, W) or (H, W, C): its result, and the seconds that it took.
+
+    Raises
+    ------
+    ValueError
+        Where the task refuses the picture; the text says of what.
+    """
+    start = time.perf_counter()
+    try:
+        result = restore(observed, **settings, channel_axis=-1 if observed.ndim == 3 else None)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{what}: {error}") from error
+    return result, time.perf_counter() - start
