@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -76,6 +76,8 @@ class Mean:
 @dataclass(frozen=True)
 class Scores(Rows[Score]):
     """The scores of a task, by picture and method; those of the input come first."""
+
+    row: ClassVar[type[Any]] = Score
 
     def mean(self, method: str) -> Mean:
         """A method's scores over all pictures.

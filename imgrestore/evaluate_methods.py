@@ -7,10 +7,10 @@ import importlib
 import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from io import StringIO
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, get_args
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_args
 
 from numpy.typing import NDArray
 
@@ -39,6 +39,9 @@ class Rows(Generic[Row]):
     rows : tuple
         All methods of the first picture, then those of the next.
     """
+
+    # What a row is, for subclasses to say.
+    row: ClassVar[type[Any]]
 
     task: str
     rows: tuple[Row, ...]
@@ -78,11 +81,9 @@ class Rows(Generic[Row]):
         """
         text = StringIO()
         table = csv.writer(text, lineterminator="\n")
-        first: Any = self.rows[0]
-        table.writerow(field.name for field in fields(first))
-        for row in self.rows:
-            values: Any = row
-            table.writerow(astuple(values))
+        names = [field.name for field in fields(self.row)]
+        table.writerow(names)
+        table.writerows([getattr(row, name) for name in names] for row in self.rows)
         with whole_file(Path(path), overwrite) as stream:
             stream.write(text.getvalue().encode())
 

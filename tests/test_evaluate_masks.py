@@ -65,6 +65,11 @@ def test_means():
         MaskScores("derust", rows).mean("classical")
 
 
+def test_a_file_of_no_scores_names_its_columns(tmp_path):
+    MaskScores("derust", ()).to_csv(tmp_path / "none.csv")
+    assert (tmp_path / "none.csv").read_text().startswith("picture,method,iou,")
+
+
 def test_the_command_tells_and_writes_them(marked, tmp_path):
     told = call("deshadow", marked, "--methods", "classical", "--csv", tmp_path / "scores.csv")
     assert told.exit_code == 0, told.output
