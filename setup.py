@@ -1,4 +1,4 @@
-"""Builds the native library where it can; pyproject.toml says everything else."""
+"""Builds the native libraries where it can; pyproject.toml says everything else."""
 
 import os
 from glob import glob
@@ -19,7 +19,8 @@ def native() -> dict:
         say("IMGRESTORE_NATIVE=0")
         return {}
     try:
-        from torch.utils.cpp_extension import BuildExtension, CppExtension
+        from torch.utils import cpp_extension
+        from torch.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtension
     except Exception as error:
         say(f"torch is not there to build with ({error}); pip install --no-build-isolation uses the torch installed")
         return {}
@@ -39,25 +40,38 @@ def native() -> dict:
             except (Exception, SystemExit) as error:
                 say(f"{type(error).__name__}: {error}")
 
+    return {
+        "ext_modules": [*cpu(CppExtension), *cuda(CUDAExtension, cpp_extension.CUDA_HOME)],
+        "cmdclass": {"build_ext": OptionalBuild},
+        "options": {"bdist_wheel": {"py_limited_api": "cp310"}},
+    }
+
+
+def cpu(extension: type) -> list:
     # `make sanitize`: a build that stops at the first access out of bounds, for the tests only
     sanitized = os.environ.get("IMGRESTORE_SANITIZE") == "1"
     sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if sanitized else []
     flags = ["-O2", "-std=c++17", "-fvisibility=hidden", "-Wno-ignored-attributes", TARGET, *sanitize]
     flags += ["-O1", "-g", "-fno-omit-frame-pointer"] if sanitized else ["-g0"]
-    extension = CppExtension(
-        "imgrestore._C",
-        sorted(glob("csrc/*.cpp") + glob("csrc/cpu/**/*.cpp", recursive=True)),
-        depends=sorted(glob("csrc/**/*.h", recursive=True)),
-        extra_compile_args={"cxx": flags},
-        extra_link_args=sanitize,
-        py_limited_api=True,
-        optional=True,
-    )
-    return {
-        "ext_modules": [extension],
-        "cmdclass": {"build_ext": OptionalBuild},
-        "options": {"bdist_wheel": {"py_limited_api": "cp310"}},
-    }
+    sources = glob("csrc/*.cpp") + glob("csrc/cpu/**/*.cpp", recursive=True)
+    return [extension("imgrestore._C", sorted(sources), extra_link_args=sanitize, **settings({"cxx": flags}))]
+
+
+def cuda(extension: type, toolkit: str | None) -> list:
+    """The kernels for NVIDIA GPUs, where there is a toolkit (CUDA_HOME) and a torch for CUDA; it takes no GPU."""
+    import torch
+
+    if torch.version.cuda is None or toolkit is None or os.environ.get("IMGRESTORE_CUDA") == "0":
+        return []
+    os.environ.setdefault("TORCH_CUDA_ARCH_LIST", "8.0;8.6;8.9;9.0+PTX")
+    common = ["-std=c++17", "-DUSE_CUDA", TARGET]
+    flags = {"cxx": ["-O2", "-g0", "-fvisibility=hidden", *common], "nvcc": ["-O3", *common]}
+    return [extension("imgrestore._C_cuda", sorted(glob("csrc/cuda/*.c*")), **settings(flags))]
+
+
+def settings(flags: dict) -> dict:
+    headers = sorted(glob("csrc/**/*.h", recursive=True))
+    return {"depends": headers, "extra_compile_args": flags, "py_limited_api": True, "optional": True}
 
 
 setup(**native())

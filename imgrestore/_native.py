@@ -1,7 +1,9 @@
-"""The native library: found and loaded when an op is first used, and never a reason for an import to fail.
+"""The native libraries: found and loaded when an op is first used, and never a reason for an import to fail.
 
-``IMGRESTORE_NATIVE=0`` in the environment turns it off, ``IMGRESTORE_ISA=baseline|avx2|avx512`` limits the instruction
-set, ``IMGRESTORE_LIBRARY=path`` takes another build of it. They are read once, when the library is loaded.
+There are two: one for the CPU, which also defines the ops, and one with the same ops for CUDA, loaded when the first
+CUDA tensor comes. ``IMGRESTORE_NATIVE=0`` in the environment turns both off, ``IMGRESTORE_CUDA=0`` the second;
+``IMGRESTORE_ISA=baseline|avx2|avx512`` limits the CPU's instruction set; ``IMGRESTORE_LIBRARY=path`` and
+``IMGRESTORE_CUDA_LIBRARY=path`` take another build. They are read once, when a library is loaded.
 """
 
 from __future__ import annotations
@@ -16,10 +18,29 @@ from typing import Any
 _ISA = ("baseline", "avx2", "avx512")
 
 _lock = threading.RLock()
-_tried = False
-_path: str | None = None
-_reason: str | None = None
 _ops: dict[str, Any] = {}
+
+
+class _Library:
+    """One of the two: whether it is loaded, from where, or why it is not."""
+
+    def __init__(self, load: Callable[[], str]) -> None:
+        self._load = load
+        self._tried = False
+        self.path: str | None = None
+        self.reason: str | None = None
+
+    def loaded(self) -> bool:
+        """Whether it is there, after trying to load it once."""
+        if not self._tried:
+            with _lock:
+                if not self._tried:
+                    try:
+                        self.path = self._load()
+                    except Exception as error:
+                        self.reason = f"{type(error).__name__}: {error}"
+                    self._tried = True
+        return self.path is not None
 
 
 def available() -> bool:
@@ -36,22 +57,17 @@ def available() -> bool:
     >>> _native.available() or _native.reason() is not None
     True
     """
-    global _tried, _path, _reason
-    if _tried:
-        return _path is not None
-    with _lock:
-        if not _tried:
-            try:
-                _path = _load()
-            except Exception as error:
-                _reason = f"{type(error).__name__}: {error}"
-            _tried = True
-    return _path is not None
+    return _cpu.loaded()
 
 
 def reason() -> str | None:
     """Why there is no native library; None when there is one, or when nothing has asked for it yet."""
-    return _reason
+    return _cpu.reason
+
+
+def on_cuda(x: Any) -> bool:
+    """Whether a tensor lies on a CUDA device."""
+    return bool(x.device.type == "cuda")
 
 
 def op(name: str, register: Callable[[], None]) -> Any | None:
@@ -82,16 +98,19 @@ def op(name: str, register: Callable[[], None]) -> Any | None:
 
 
 def takes(*tensors: Any) -> bool:
-    """Whether native ops may be given these tensors.
+    """Whether native ops may be given these tensors, which lie on one device.
 
-    Not inside `torch.func` transforms or forward-mode derivatives: there the ops have no rules, and a missing
-    forward-mode rule is a tangent of zero without a word. Not inside `torch.compile` either, which cannot tell whether
-    that is so.
+    Not on a device that no library is loaded for. Not inside `torch.func` transforms or forward-mode derivatives: there
+    the ops have no rules, and a missing forward-mode rule is a tangent of zero without a word. Not inside
+    `torch.compile` either, which cannot tell whether that is so.
     """
     import torch
     from torch.autograd import forward_ad
 
     if torch.compiler.is_compiling():
+        return False
+    kind = tensors[0].device.type
+    if not (kind == "cpu" or (kind == "cuda" and _cuda.loaded())):
         return False
     wrapped = torch._C._functorch.is_functorch_wrapped_tensor
     return not any(wrapped(t) or forward_ad.unpack_dual(t).tangent is not None for t in tensors)
@@ -105,7 +124,7 @@ def build_info() -> dict[str, Any]:
     dict
         ``version``, ``torch``, ``python``, ``threads`` (of torch), and three dicts: ``native`` (``loaded``, ``path``,
         ``reason``), ``isa`` (``in_use``, ``compiled``, ``supported``, ``reason`` when a better one than that in use
-        exists) and ``cuda`` (``loaded``, ``reason``).
+        exists) and ``cuda`` (``loaded``, ``path``, ``reason``, and ``devices``, the names of those that torch sees).
 
     Examples
     --------
@@ -121,9 +140,9 @@ def build_info() -> dict[str, Any]:
         "version": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "native": {"loaded": available(), "path": _path, "reason": _reason},
+        "native": {"loaded": available(), "path": _cpu.path, "reason": _cpu.reason},
         "isa": _isa(),
-        "cuda": {"loaded": False, "reason": "this version has no CUDA kernels; CUDA tensors run on the torch twins"},
+        "cuda": {"loaded": _cuda.loaded(), "path": _cuda.path, "reason": _cuda.reason, "devices": _devices()},
         "threads": torch.get_num_threads(),
     }
 
@@ -131,19 +150,47 @@ def build_info() -> dict[str, Any]:
 def _load() -> str:
     if os.environ.get("IMGRESTORE_NATIVE") == "0":
         raise RuntimeError("turned off by IMGRESTORE_NATIVE=0")
-    path = os.environ.get("IMGRESTORE_LIBRARY") or _find()
+    return _load_from(os.environ.get("IMGRESTORE_LIBRARY") or _find("_C", "without native code"))
+
+
+def _load_cuda() -> str:
+    if not available():
+        raise RuntimeError(f"it needs the native library for the CPU, which is not loaded ({reason()})")
+    if os.environ.get("IMGRESTORE_CUDA") == "0":
+        raise RuntimeError("turned off by IMGRESTORE_CUDA=0")
+    import torch
+
+    wish = os.environ.get("IMGRESTORE_CUDA_LIBRARY")
+    if torch.version.cuda is None and not wish:
+        raise RuntimeError(f"torch {torch.__version__} was built without CUDA")
+    return _load_from(wish or _find("_C_cuda", "without CUDA kernels"))
+
+
+def _load_from(path: str) -> str:
     import torch
 
     torch.ops.load_library(path)
     return path
 
 
-def _find() -> str:
+def _find(name: str, without: str) -> str:
     folder = Path(__file__).parent
-    libraries = sorted(p for p in folder.glob("_C.*") if p.suffix in (".so", ".pyd", ".dylib"))
+    libraries = sorted(p for p in folder.glob(f"{name}.*") if p.suffix in (".so", ".pyd", ".dylib"))
     if not libraries:
-        raise FileNotFoundError(f"no _C library in {folder}: it was installed without native code")
+        raise FileNotFoundError(f"no {name} library in {folder}: it was installed {without}")
     return str(libraries[0])
+
+
+_cpu = _Library(_load)
+_cuda = _Library(_load_cuda)
+
+
+def _devices() -> list[str]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return []
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
 
 
 def _isa() -> dict[str, Any]:

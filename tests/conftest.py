@@ -7,6 +7,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import pytest
+from executor import device, executor  # noqa: F401, fixtures
 from hypothesis import HealthCheck, settings
 from scipy.signal import convolve
 
@@ -17,6 +18,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("imgrestore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("imgrestore")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--device", choices=("executor", "cuda"), default="executor", help="where the tests of device kernels run"
+    )
 
 
 def observe(picture, psf, size=64, noise=0.01, seed=0):

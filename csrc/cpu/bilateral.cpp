@@ -9,7 +9,7 @@
 #include <cmath>
 #include <vector>
 
-#include "planes.h"
+#include "../planes.h"
 #include "scratch.h"
 
 namespace imgrestore {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "large_pages.h"
-#include "planes.h"
+#include "../planes.h"
 #include "scratch.h"
 #include "window_factors.h"
 

@@ -7,7 +7,7 @@
 
 #include <vector>
 
-#include "planes.h"
+#include "../planes.h"
 #include "scratch.h"
 
 namespace imgrestore {

@@ -115,9 +115,8 @@ class Room:
 
 
 def native_dtypes(x: Tensor, *parameters: Tensor | None) -> bool:
-    """Whether the kernels cover these: on the CPU, of float32 or bfloat16."""
-    narrow = (torch.float32, torch.bfloat16)
-    return x.device.type == "cpu" and x.dtype in narrow and all(p is None or p.dtype in narrow for p in parameters)
+    """Whether the kernels cover these: float32 or bfloat16."""
+    return all(p is None or p.dtype in (torch.float32, torch.bfloat16) for p in (x, *parameters))
 
 
 def fake_like(x: Tensor, channels: int | None = None) -> Tensor:

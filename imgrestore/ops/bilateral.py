@@ -85,7 +85,7 @@ def bilateral(
     True
     """
     boundary_number, radius = _check(image, sigma_space, sigma_range, guide, radius, boundary, channels)
-    native_kind = image.device.type == "cpu" and image.dtype == torch.float32 and image.shape[-3 if channels else -1]
+    native_kind = image.dtype == torch.float32 and image.shape[-3 if channels else -1]
     if native_kind and _native.takes(*((image,) if guide is None else (image, guide))):
         native = _native.op("bilateral", _register)
         if native is not None:

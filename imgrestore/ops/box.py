@@ -53,7 +53,7 @@ def box(image: Tensor, radius: int | tuple[int, int], *, boundary: str = "reflec
     tensor([[1.5000, 3.0000, 4.5000]])
     """
     radii, number = _check(image, radius, boundary)
-    if image.device.type == "cpu" and image.dtype == torch.float32 and _native.takes(image):
+    if image.dtype == torch.float32 and _native.takes(image):
         native = _native.op("box", _register)
         if native is not None:
             return native(image, *radii, number)

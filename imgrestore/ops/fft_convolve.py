@@ -77,7 +77,7 @@ def fft_convolve(
         result, shift = tuple(a + b - 1 for a, b in zip(n, k, strict=True)), tuple(1 - size for size in k)
     else:
         result, shift = tuple(a - b + 1 for a, b in zip(n, k, strict=True)), (0,) * ndim
-    plain = image.dtype == torch.float32 and image.device.type == "cpu" and image.numel() and kernel.numel()
+    plain = image.dtype == torch.float32 and image.numel() and kernel.numel()
     if plain and torch.Size(lead).numel() and _native.takes(image, kernel):
         native = _native.op("fft_convolve", _register)
         if native is not None:

@@ -52,7 +52,7 @@ def fft_filter(image: Tensor, response: Tensor, *, ndim: int = 2) -> Tensor:
     """
     _check(image, response, ndim)
     smooth_planes = ndim == 2 and image.numel() and response.numel() and _smooth(*image.shape[-2:])
-    if smooth_planes and image.device.type == "cpu" and _native.takes(image, response):
+    if smooth_planes and _native.takes(image, response):
         native = _native.op("fft_filter", _register)
         if native is not None:
             return native(image, response)

@@ -67,7 +67,7 @@ def guided(image: Tensor, guide: Tensor, radius: int, eps: float, *, channels: b
     True
     """
     eps = _check(image, guide, radius, eps, channels)
-    native_kind = image.device.type == "cpu" and image.dtype == torch.float32
+    native_kind = image.dtype == torch.float32
     if native_kind and _native.takes(image, guide):
         native = _native.op("guided", _register)
         if native is not None:

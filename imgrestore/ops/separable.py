@@ -54,7 +54,7 @@ def separable(image: Tensor, row_taps: Tensor, column_taps: Tensor, *, boundary:
     torch.Size([2, 16, 16])
     """
     number = _check(image, row_taps, column_taps, boundary)
-    native_kind = image.device.type == "cpu" and image.dtype == torch.float32
+    native_kind = image.dtype == torch.float32
     if native_kind and _native.takes(image, row_taps, column_taps):
         native = _native.op("separable", _register)
         if native is not None:

@@ -88,7 +88,7 @@ def tv_denoise(
     True
     """
     _check(image, weight, num_iter, tol, channels, ndim, progress)
-    if image.dtype == torch.float32 and image.device.type == "cpu" and image.numel() and _native.takes(image):
+    if image.dtype == torch.float32 and image.numel() and _native.takes(image):
         native = _native.op("tv_denoise", _register)
         if native is not None:
             items = _items(image, channels, ndim)

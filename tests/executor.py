@@ -1,0 +1,105 @@
+"""The device kernels on the CPU: builds csrc/cuda with the executor of csrc/testing, once for all test processes."""
+
+import fcntl
+import functools
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from imgrestore import _native
+
+ROOT = Path(__file__).parents[1]
+CSRC = ROOT / "csrc"
+BUILD = ROOT / "build" / "executor"
+FLAGS = ["-O1", "-g0", "-std=c++17", "-w", "-fvisibility=hidden", "-DIMGR_EXECUTOR"]
+TARGET = "-DTORCH_TARGET_VERSION=0x020a000000000000"
+
+
+def sources():
+    """The C++ files of the library, and a file that includes each .cu, as g++ does not take them for C++."""
+    wrappers = []
+    for kernel in sorted((CSRC / "cuda").glob("*.cu")):
+        wrapper = BUILD / f"{kernel.stem}_kernel.cpp"
+        text = f'#include "{kernel}"\n'
+        if not wrapper.exists() or wrapper.read_text() != text:
+            wrapper.write_text(text)
+        wrappers.append(wrapper)
+    return [
+        str(p) for p in [*wrappers, *sorted((CSRC / "cuda").glob("*.cpp")), *sorted((CSRC / "testing").glob("*.cpp"))]
+    ]
+
+
+@functools.cache
+def library():
+    """The module, built where its sources changed; what it computes are torch.ops.imgrestore_executor."""
+    from torch.utils import cpp_extension
+
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / "building").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (BUILD / "lock").unlink(missing_ok=True)  # torch's own, which a build that was killed leaves behind
+        return cpp_extension.load(
+            "imgrestore_executor_module", sources(), build_directory=str(BUILD), extra_cflags=[*FLAGS, TARGET]
+        )
+
+
+def why_not():
+    """Why the kernels cannot be built here, or None."""
+    if shutil.which("ninja") is None or shutil.which("g++") is None:
+        return "needs g++ and ninja"
+    return None if CSRC.exists() else "needs csrc"
+
+
+needs_executor = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+
+
+class Device:
+    """Where a test of device ops runs: a GPU, or the executor, whose tensors lie on the CPU.
+
+    Parameters
+    ----------
+    module : module, optional
+        The executor.
+    """
+
+    def __init__(self, module=None):
+        self.module = module
+        self.name = "executor" if module else "cuda"
+
+    def put(self, x):
+        """The tensor on the device, with the same strides."""
+        if self.module or not isinstance(x, torch.Tensor):
+            return x
+        there = torch.empty_strided(x.size(), x.stride(), dtype=x.dtype, device="cuda")
+        return there.copy_(x)
+
+    def orders(self):
+        """Runs for each order of threads and blocks; on a GPU the order is its own, twice."""
+        for order in (0, 1, 7) if self.module else (0, 0):
+            if self.module:
+                self.module.configure(order=order)
+            yield order
+        if self.module:
+            self.module.configure()
+
+
+@pytest.fixture(scope="session")
+def executor():
+    return library()
+
+
+@pytest.fixture
+def device(request, monkeypatch):
+    """A GPU with ``--device cuda``, else the executor in its place."""
+    if request.config.getoption("--device") == "cuda":
+        yield Device()
+        return
+    module = library()
+    ops = torch.ops.imgrestore_executor
+    monkeypatch.setattr(_native, "op", lambda name, register: getattr(ops, name).default)
+    monkeypatch.setattr(_native, "on_cuda", lambda x: True)
+    module.configure()
+    yield Device(module)
+    module.configure()

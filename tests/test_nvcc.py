@@ -1,0 +1,55 @@
+"""All of csrc/cuda compiles for A100 and H100 alike, and no kernel spills registers; no GPU is needed for that."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+CUDA = ROOT / "csrc" / "cuda"
+ARCHITECTURES = ("80", "90")
+
+
+def toolkit():
+    """The folder of a CUDA toolkit, or None."""
+    nvcc = shutil.which("nvcc")
+    folders = [os.environ.get("CUDA_HOME"), *([Path(nvcc).resolve().parents[1]] if nvcc else []), "/usr/local/cuda"]
+    for folder in filter(None, folders):
+        if (Path(folder) / "include" / "cuda_runtime.h").exists() and (Path(folder) / "bin" / "nvcc").exists():
+            return Path(folder)
+    return None
+
+
+TOOLKIT = toolkit()
+needs_nvcc = pytest.mark.skipif(TOOLKIT is None, reason="needs a CUDA toolkit")
+
+
+def run(command):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stderr
+
+
+@needs_nvcc
+@pytest.mark.parametrize("path", sorted(CUDA.glob("*.cu")), ids=lambda p: p.stem)
+def test_kernels_compile_without_spills(path, tmp_path):
+    targets = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ARCHITECTURES]
+    compiler = [TOOLKIT / "bin" / "nvcc", "-c", "-std=c++17", "-O3", "-Xptxas", "-v", *targets]
+    told = run([*compiler, path, "-o", tmp_path / "kernel.o"])
+    assert {a for a in ARCHITECTURES if f"for 'sm_{a}'" in told} == set(ARCHITECTURES)
+    spilled = re.findall(r"Function properties for (\S+)\s.*?, (\d+) bytes spill stores, (\d+) bytes spill loads", told)
+    assert spilled
+    assert not [name for name, *bytes_ in spilled if bytes_ != ["0", "0"]]
+
+
+@needs_nvcc
+@pytest.mark.parametrize("path", sorted(CUDA.glob("*_op.cpp")), ids=lambda p: p.stem)
+def test_registrations_compile(path):
+    include = Path(torch.__file__).parent / "include"
+    flags = ["-fsyntax-only", "-std=c++17", "-w", "-DUSE_CUDA", "-DTORCH_TARGET_VERSION=0x020a000000000000"]
+    folders = [include, include / "torch" / "csrc" / "api" / "include", TOOLKIT / "include"]
+    run(["g++", *flags, *(f"-I{folder}" for folder in folders), path])
