@@ -7,6 +7,8 @@ template <class Library>
 void define_ops(Library& m) {
   // irfft(rfft(image) * response) over the last two dimensions, both of the form 2^a 3^b 5^c
   m.def("fft_filter(Tensor image, Tensor response) -> Tensor");
+  // The same over the last three; on CUDA devices only
+  m.def("fft_filter_3d(Tensor image, Tensor response) -> Tensor");
 
   // irfft(rfft(image) * gain * conj(otf) / (|otf|^2 + ratio)) of planes (N, C, h, w), h and w as above, each with P / C
   // ratios exp(level + power * log_frequency - signal_power * log(variance + 1e-5)); out (N, P, h, w) has dense planes

@@ -2,7 +2,7 @@
 
 #include "host_device.h"
 
-// Forward DFTs of 2, 3, 4, 5, 6, 8, 10 and 12 points in place. T is what a value is held in (a float, or a SIMD vector in which each
+// Forward DFTs of 1, 2, 3, 4, 5, 6, 8, 9, 10, 12 and 16 points in place. T is what a value is held in (a float, or a SIMD vector in which each
 // lane is another transform), S the scalar. The inverse DFT is the same function with the two arrays exchanged.
 namespace imgrestore {
 
@@ -31,6 +31,11 @@ IMGR_HD void dft4(T& ar, T& ai, T& br, T& bi, T& cr, T& ci, T& dr, T& di) {
 
 template <int R, class S, class T>
 struct Butterfly;
+
+template <class S, class T>
+struct Butterfly<1, S, T> {
+  static IMGR_HD void apply(T*, T*) {}
+};
 
 template <class S, class T>
 struct Butterfly<2, S, T> {
@@ -106,7 +111,7 @@ struct Butterfly<8, S, T> {
 
 // The multiple of Q below P Q that is 1 modulo P.
 template <int P, int Q>
-constexpr int coprime_unit() {
+constexpr IMGR_HD int coprime_unit() {
   int u = Q;
   while (u % P != 1) u += Q;
   return u;
@@ -160,5 +165,56 @@ IMGR_HD void twiddle(T& re, T& im, W wr, W wi) {
   im = re * wi + im * wr;
   re = r;
 }
+
+// Q x Q points by two rounds of Q-point DFTs with the factors exp(-2 pi i p q / (Q Q)) = c[p q] - i s[p q] in between.
+template <int Q, class S, class T>
+IMGR_HD void dft_square(T* re, T* im, const S* c, const S* s) {
+  IMGR_UNROLL
+  for (int p = 0; p < Q; ++p) {
+    T ar[Q], ai[Q];
+    IMGR_UNROLL
+    for (int q = 0; q < Q; ++q) ar[q] = re[p + Q * q], ai[q] = im[p + Q * q];
+    Butterfly<Q, S, T>::apply(ar, ai);
+    IMGR_UNROLL
+    for (int q = 0; q < Q; ++q) {
+      if (p * q) twiddle(ar[q], ai[q], c[p * q], -s[p * q]);
+      re[p + Q * q] = ar[q], im[p + Q * q] = ai[q];
+    }
+  }
+  IMGR_UNROLL
+  for (int q = 0; q < Q; ++q) Butterfly<Q, S, T>::apply(re + Q * q, im + Q * q);
+  // Frequency q + Q p stands at Q q + p.
+  IMGR_UNROLL
+  for (int q = 0; q < Q; ++q) {
+    IMGR_UNROLL
+    for (int p = q + 1; p < Q; ++p) {
+      const T tr = re[Q * q + p], ti = im[Q * q + p];
+      re[Q * q + p] = re[Q * p + q], im[Q * q + p] = im[Q * p + q];
+      re[Q * p + q] = tr, im[Q * p + q] = ti;
+    }
+  }
+}
+
+template <class S, class T>
+struct Butterfly<9, S, T> {
+  static IMGR_HD void apply(T* re, T* im) {
+    const S c[5] = {S(1), S(0.766044443118978035202392650555416673), S(0.173648177666930348851716626769314796), S(-0.5),
+                    S(-0.939692620785908384054109277324731469)};
+    const S s[5] = {S(0), S(0.642787609686539326322643409907263433), S(0.984807753012208059366743024589523013),
+                    S(0.866025403784438646763723170752936183), S(0.342020143325668733044099614682259581)};
+    dft_square<3, S, T>(re, im, c, s);
+  }
+};
+
+template <class S, class T>
+struct Butterfly<16, S, T> {
+  static IMGR_HD void apply(T* re, T* im) {
+    const S a = S(0.923879532511286756128183189396788287), b = S(0.382683432365089771728459984030398866);
+    const S h = S(0.707106781186547524400844362104849039);
+    const S c[10] = {S(1), a, h, b, S(0), -b, -h, -a, S(-1), -a};
+    const S s[10] = {S(0), b, h, a, S(1), a, h, b, S(0), -b};
+    dft_square<4, S, T>(re, im, c, s);
+  }
+};
 
 }  // namespace imgrestore

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from imgrestore import _native
+from imgrestore.ops import _fft_device
 
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
@@ -16,7 +17,8 @@ def fft_filter(image: Tensor, response: Tensor, *, ndim: int = 2) -> Tensor:
     """Filter circularly with a frequency response: ``irfft(rfft(image) * response)``.
 
     Gradients run to both arguments. Where the native library is loaded, planes on the CPU whose height and width are of
-    the form 2^a 3^b 5^c are filtered by it; everything else runs on `fft_filter_reference`.
+    the form 2^a 3^b 5^c are filtered by it, and so are float32 planes and volumes on CUDA devices whose sizes are of that
+    form and at most 7680; everything else runs on `fft_filter_reference`.
 
     Parameters
     ----------
@@ -51,9 +53,8 @@ def fft_filter(image: Tensor, response: Tensor, *, ndim: int = 2) -> Tensor:
     True
     """
     _check(image, response, ndim)
-    smooth_planes = ndim == 2 and image.numel() and response.numel() and _smooth(*image.shape[-2:])
-    if smooth_planes and _native.takes(image, response):
-        native = _native.op("fft_filter", _register)
+    if image.numel() and response.numel() and _covered(image, response, ndim) and _native.takes(image, response):
+        native = _native.op("fft_filter" if ndim == 2 else "fft_filter_3d", _register if ndim == 2 else _register_3d)
         if native is not None:
             return native(image, response)
     return fft_filter_reference(image, response, ndim=ndim)
@@ -121,14 +122,12 @@ def _check(image: Tensor, response: Tensor, ndim: int) -> None:
         ) from None
 
 
-def _smooth(*sizes: int) -> bool:
-    for n in sizes:
-        for prime in (2, 3, 5):
-            while n % prime == 0:
-                n //= prime
-        if n != 1:
-            return False
-    return True
+def _covered(image: Tensor, response: Tensor, ndim: int) -> bool:
+    if not _native.on_cuda(image):
+        return ndim == 2 and _fft_device.smooth(*image.shape[-2:])
+    pictures = torch.broadcast_shapes(image.shape[:-ndim], response.shape[:-ndim])
+    narrow = image.dtype == torch.float32 and len(pictures) <= 8
+    return narrow and _fft_device.covered(pictures.numel(), image.shape[-ndim:])
 
 
 def _register() -> None:
@@ -136,30 +135,39 @@ def _register() -> None:
     torch.library.register_autograd("imgrestore::fft_filter", _backward, setup_context=_setup_context)
 
 
-def _fake(image: Tensor, response: Tensor) -> Tensor:
-    leading = torch.broadcast_shapes(image.shape[:-2], response.shape[:-2])
-    return image.new_empty((*leading, *image.shape[-2:]))
+def _register_3d() -> None:
+    torch.library.register_fake("imgrestore::fft_filter_3d", lambda image, response: _fake(image, response, 3))
+    torch.library.register_autograd(
+        "imgrestore::fft_filter_3d", lambda ctx, grad: _backward(ctx, grad, 3), setup_context=_setup_context
+    )
+
+
+def _fake(image: Tensor, response: Tensor, ndim: int = 2) -> Tensor:
+    leading = torch.broadcast_shapes(image.shape[:-ndim], response.shape[:-ndim])
+    return image.new_empty((*leading, *image.shape[-ndim:]))
 
 
 def _setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
     ctx.save_for_backward(*inputs)
 
 
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+def _backward(ctx: Any, grad: Tensor, ndim: int = 2) -> tuple[Tensor | None, Tensor | None]:
     image, response = ctx.saved_tensors
     image_grad = response_grad = None
     if ctx.needs_input_grad[0]:
-        image_grad = torch.ops.imgrestore.fft_filter(grad, response.conj_physical()).sum_to_size(image.shape)
+        image_grad = fft_filter(grad, response.conj_physical(), ndim=ndim).sum_to_size(image.shape)
     if ctx.needs_input_grad[1]:
-        spectra = torch.fft.rfft2(image).conj() * torch.fft.rfft2(grad)
-        response_grad = spectra.sum_to_size(response.shape) * _half_spectrum_weights(image)
+        dims = tuple(range(-ndim, 0))
+        spectra = torch.fft.rfftn(image, dim=dims).conj() * torch.fft.rfftn(grad, dim=dims)
+        response_grad = spectra.sum_to_size(response.shape) * _half_spectrum_weights(image, ndim)
     return image_grad, response_grad
 
 
-def _half_spectrum_weights(image: Tensor) -> Tensor:
+def _half_spectrum_weights(image: Tensor, ndim: int) -> Tensor:
     # A column stands for itself and its mirror image, but for column 0 and, in an even width, the last.
-    height, width = image.shape[-2:]
-    weights = torch.full((width // 2 + 1,), 2.0 / (height * width), dtype=image.dtype, device=image.device)
+    width = image.shape[-1]
+    count = image.shape[-ndim:].numel()
+    weights = torch.full((width // 2 + 1,), 2.0 / count, dtype=image.dtype, device=image.device)
     weights[0] /= 2
     if width % 2 == 0:
         weights[-1] /= 2

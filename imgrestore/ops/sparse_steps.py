@@ -11,7 +11,8 @@ from torch import Tensor
 
 from imgrestore import _native
 from imgrestore.ops import _sparse_twin as twin
-from imgrestore.ops.fft_filter import _COMPLEX, _smooth
+from imgrestore.ops._fft_device import smooth
+from imgrestore.ops.fft_filter import _COMPLEX
 
 Prior = Literal["tv", "hyper_laplacian"]
 
@@ -240,7 +241,7 @@ def _native_takes(problem: SparseProblem, state: SparseState) -> bool:
         and observed.shape[1] in (1, 3)
         and all(t.device.type == "cpu" for t in tensors)
         and not callable(problem.outside)
-        and _smooth(*scene.shape[2:])
+        and smooth(*scene.shape[2:])
         and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
         and _native.takes(*tensors)
     )

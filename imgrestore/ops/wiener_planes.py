@@ -7,7 +7,7 @@ from torch import Tensor
 
 from imgrestore import _native
 from imgrestore.ops import _planes
-from imgrestore.ops.fft_filter import _smooth
+from imgrestore.ops._fft_device import smooth
 
 __all__ = ["wiener_planes", "wiener_planes_reference"]
 
@@ -81,7 +81,7 @@ def wiener_planes(
         return _planes.write(image.new_empty(shape), out)
     signals = () if signal_power is None else (signal_power,)
     tensors = (image, otf, level, power, log_frequency, *signals)
-    covered = image.device.type == "cpu" and image.dtype == torch.float32 and _smooth(*image.shape[-2:])
+    covered = image.device.type == "cpu" and image.dtype == torch.float32 and smooth(*image.shape[-2:])
     if covered and not _planes.wants_gradient(*tensors) and _native.takes(*tensors):
         native = _native.op("wiener_planes_into", _register)
         if native is not None:

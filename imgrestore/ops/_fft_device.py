@@ -1,0 +1,25 @@
+"""Which sizes the transforms of the CUDA kernels cover."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+LONGEST = 7680
+MOST = 2**31 - 1
+
+
+def smooth(*sizes: int) -> bool:
+    """Whether all sizes are of the form 2^a 3^b 5^c."""
+    for n in sizes:
+        for prime in (2, 3, 5):
+            while n % prime == 0:
+                n //= prime
+        if n != 1:
+            return False
+    return True
+
+
+def covered(pictures: int, sizes: Sequence[int]) -> bool:
+    """Whether pictures of these sizes can be transformed: lines fit into a block's shared memory, places into 31 bits."""
+    return max(sizes) <= LONGEST and smooth(*sizes) and pictures * math.prod(sizes) <= MOST
