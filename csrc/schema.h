@@ -27,6 +27,14 @@ void define_ops(Library& m) {
         "Tensor? window, Tensor kernel, Tensor(g!) planes, Tensor(h!) sums, int[] size, int[] before, "
         "int outside, bool unknown, float tv_weight, int begin, int end) -> int");
 
+  // The same on CUDA devices: iterations begin ... end - 1 on a scene (P, d, h, w) at `origin` in its domain, or mirrored to
+  // fill it; levels (P, 5): background, least expectation, light, noise, weight of the window; state (P, 2): extrapolation,
+  // and whether the picture is worked on; steps: those that any picture took
+  m.def(
+      "richardson_lucy_device(Tensor observed, Tensor? status, Tensor levels, Tensor? share, Tensor? window, Tensor kernel, "
+      "Tensor(a!) scene, Tensor(b!)? previous, Tensor(c!)? change, Tensor(d!) state, Tensor(e!) steps, int[] domain, "
+      "int[] centre, int[] before, int[] origin, int[] wrap, bool mirrored, float tv_weight, int begin, int end) -> ()");
+
   // Pictures (N, C, d, h, w) in strips of as many columns as a vector has lanes, (N C, d, strips, h, lanes), and back as
   // (N C, d, h, w)
   m.def("to_strips(Tensor pictures) -> Tensor");

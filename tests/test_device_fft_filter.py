@@ -20,7 +20,9 @@ def response_of(*shape, seed=1):
 
 def check(device, image, response, ndim=2):
     def both(function):
-        return lambda x, r: function(x, r.to(torch.complex64 if x.dtype == torch.float32 else torch.complex128), ndim=ndim)
+        return lambda x, r: function(
+            x, r.to(torch.complex64 if x.dtype == torch.float32 else torch.complex128), ndim=ndim
+        )
 
     narrow = response.to(torch.complex64).to(torch.complex128)
     assert_is_twin(device, both(fft_filter), both(fft_filter_reference), image, narrow, tolerance=1e-6)

@@ -22,10 +22,13 @@ struct ToPicture {
   float* out;
   int depth, height, width;
 
+  struct Tally {};
+  __device__ bool skips(int) const { return false; }
   __device__ float* row(int picture, int z, int y) const {
     return out + ((int64_t(picture) * depth + z) * height + y) * width;
   }
-  __device__ void operator()(float* row, int x, float value) const { row[x] = value; }
+  __device__ void operator()(Tally&, float* row, int x, float value) const { row[x] = value; }
+  __device__ void finish(Tally, int, float*) const {}
 };
 
 struct ByResponse {

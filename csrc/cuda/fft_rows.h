@@ -116,7 +116,7 @@ struct FftRowsForward {
   }
 };
 
-// Spectra to pixels. to(row, x, value)
+// Spectra to pixels. to(tally, row, x, value); the tally is a thread's own.
 template <class To>
 struct FftRowsBackward {
   static constexpr bool kTurns = false;
@@ -124,6 +124,7 @@ struct FftRowsBackward {
   const FftRowsPlace& at;
   const To& to;
   FftJoin join;
+  typename To::Tally& tally;
 
   struct Line {
     decltype(fft_pair(to, rows, at, 0)) pair;
@@ -134,13 +135,13 @@ struct FftRowsBackward {
   __device__ void read(const Line& l, int i, float& im, float& re) const { join.read(rows.shape, l.joined, i, re, im); }
   __device__ void change(const Line&, int, float&, float&) const {}
   __device__ void write(const Line& l, int i, float im, float re) const {
-    if (l.pair.has_a) to(l.pair.a, i, re);
-    if (l.pair.has_b) to(l.pair.b, i, im);
+    if (l.pair.has_a) to(tally, l.pair.a, i, re);
+    if (l.pair.has_b) to(tally, l.pair.b, i, im);
   }
 };
 
 // Spectra to pixels and on to the spectra of what becomes of them, in shared memory. through(tally, row, x, value) gives the
-// new pixel; the tally is a thread's own.
+// new pixel.
 template <class Through>
 struct FftRowsThrough {
   static constexpr bool kTurns = true;
@@ -168,6 +169,8 @@ struct FftRowsThrough {
   }
 };
 
+// In all passes a block whose picture is skipped, skips(picture), leaves it as it is; and finish(tally, picture, scratch) is
+// called at the end, by all threads, with the block's shared memory.
 template <class From>
 __global__ void __launch_bounds__(kFftThreads, 1)
     fft_rows_forward(const __grid_constant__ FftRows rows, const __grid_constant__ From from, float2* spectrum) {
@@ -185,11 +188,14 @@ __global__ void __launch_bounds__(kFftThreads, 1)
   IMGR_SHARED(float, memory);
   const FftShared held(memory, rows.shape.width, rows.log_pairs);
   const FftRowsPlace at(rows);
-  FftRowsBackward<To> pass = {rows, at, to, {spectrum}};
+  if (to.skips(at.picture)) return;
+  typename To::Tally tally = {};
+  FftRowsBackward<To> pass = {rows, at, to, {spectrum}, tally};
   fft_run(rows.plan, held, pass);
+  to.finish(tally, at.picture, memory);
 }
 
-// In place. A block whose picture is skipped leaves it as it is; finish(tally, picture, scratch) is called at the end, by all.
+// In place.
 template <class Through>
 __global__ void __launch_bounds__(kFftThreads, 1)
     fft_rows_through(const __grid_constant__ FftRows rows, const __grid_constant__ Through through, float2* spectrum) {

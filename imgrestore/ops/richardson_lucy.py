@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from imgrestore import _native
+from imgrestore.ops import _richardson_lucy_device
 from imgrestore.ops._richardson_lucy_native import run
 from imgrestore.ops._richardson_lucy_start import inverse_share, mean_light, window_lines, window_weight
 from imgrestore.ops._richardson_lucy_twin import Momentum, curvature
@@ -32,8 +33,9 @@ def richardson_lucy(
 ) -> tuple[Tensor, int]:
     """Run Richardson-Lucy's iteration: ``x <- x / H^T 1 * H^T (y / (H x + background))``.
 
-    The search begins at the mean light of each plane. float32 planes on the CPU run in the native library, fused with
-    the blur's Fourier transforms; all else, and whatever needs gradients, in `richardson_lucy_reference`.
+    The search begins at the mean light of each plane. float32 planes run in the native library, on the CPU and on CUDA
+    devices (there in domains of at most 7680 pixels an axis), fused with the blur's Fourier transforms; all else, and
+    whatever needs gradients, in `richardson_lucy_reference`.
 
     Parameters
     ----------
@@ -107,8 +109,13 @@ def richardson_lucy(
     }
     tensors = [t for t in (observed, blur.kernel, background, sigma) if isinstance(t, Tensor)]
     grad = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    plain = observed.dtype == torch.float32 and observed.device.type == "cpu" and observed.numel() and not grad
-    if plain and blur.kernel.ndim == blur.space and _native.takes(*tensors):
+    plain = observed.dtype == torch.float32 and observed.numel() and not grad and blur.kernel.ndim == blur.space
+    if plain and _native.on_cuda(observed):
+        if _richardson_lucy_device.covers(observed, blur) and _native.takes(*tensors):
+            native = _native.op("richardson_lucy_device", _register_device)
+            if native is not None:
+                return _richardson_lucy_device.run(native, observed, blur, num_iter, **options)
+    elif plain and _native.takes(*tensors):
         native = _native.op("richardson_lucy_run", _register)
         if native is not None:
             return run(native, observed, blur, num_iter, **options)
@@ -212,3 +219,10 @@ def _register() -> None:
         return 0
 
     torch.library.register_fake("imgrestore::richardson_lucy_run", run)
+
+
+def _register_device() -> None:
+    def run(observed: Tensor, *rest: Any) -> None:
+        return None
+
+    torch.library.register_fake("imgrestore::richardson_lucy_device", run)

@@ -1,0 +1,116 @@
+"""Richardson-Lucy on a CUDA device: tensors made ready for the op, and the calls of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from imgrestore.ops._fft_device import covered
+from imgrestore.ops._richardson_lucy_start import inverse_share, mean_light, window_lines, window_weight
+from imgrestore.ops.blur_operator import BlurOperator
+
+# How many calls of the op there are where progress is to be told: after each the device is waited for.
+CALLS = 20
+
+
+def covers(observed: Tensor, blur: BlurOperator) -> bool:
+    """Whether the kernels take pictures and a domain of these sizes."""
+    return covered(observed.shape[:2].numel(), blur.domain)
+
+
+def run(
+    native: Any,
+    observed: Tensor,
+    blur: BlurOperator,
+    num_iter: int,
+    *,
+    accelerate: bool,
+    background: Tensor | float,
+    tv_weight: float,
+    sigma: Tensor | None,
+    valid: Tensor | None,
+    saturated: Tensor | None,
+    progress: Callable[[float], None] | None,
+) -> tuple[Tensor, int]:
+    """The scene and the number of steps, as `imgrestore.ops.richardson_lucy` has them.
+
+    Nothing waits for the device but the number of steps where `sigma` may end the search, and `progress`.
+    """
+    observed = observed.detach()
+    lead = observed.shape[:2]
+    pictures, levels = lead.numel(), lead + (1,) * blur.space
+    frame, shape, domain = (_deep(s, 1) for s in (blur.frame, blur.scene_shape, blur.domain))
+    known = None if valid is None else valid.to(observed.dtype)
+    seen = observed.clamp_min(0) if valid is None else torch.where(valid, observed.clamp_min(0), 0.0)
+    space = tuple(range(2, observed.ndim))
+    count: Any = float(observed[0, 0].numel()) if known is None else known.sum(dim=space, keepdim=True)
+    light, tiny = mean_light(seen.amax(dim=space, keepdim=True), seen.sum(dim=space, keepdim=True), count, background)
+    window, weight = _window(blur, observed, known) if sigma is not None else (None, 1.0)
+    numbers = [background, tiny, light, 0.0 if sigma is None else sigma, weight]
+    table = torch.stack([torch.as_tensor(n).to(observed).expand(levels).flatten() for n in numbers], 1)
+    share = inverse_share(observed, blur, known)
+    if share is not None:
+        share = share.expand(*(lead if share.shape[:2].numel() > 1 else (1, 1)), *share.shape[2:])
+        share = share.reshape(-1, *shape).contiguous()
+    scene = light.expand(*lead, *blur.scene_shape).reshape(pictures, *shape).contiguous()
+    previous = scene.clone() if accelerate else None
+    change = torch.zeros_like(scene) if accelerate else None
+    state = torch.tensor([0.0, 1.0], device=observed.device).repeat(pictures, 1)
+    steps = torch.zeros(1, dtype=torch.int32, device=observed.device)
+    centre, before = _deep(blur.centre, 0), _deep(blur.before, 0)
+    kernel = blur.kernel.detach().reshape(_deep(blur.kernel.shape, 1)).contiguous()
+    origin = before if blur.boundary == "zero" else (0, 0, 0)
+    # Half of what the domain has to spare mirrors the frame's end, the rest its beginning.
+    wrap = [n + c + (d - b - n - c) // 2 for n, c, d, b in zip(frame, centre, domain, before, strict=True)]
+    status = _status(known, saturated, observed)
+    tensors = (observed.reshape(pictures, *frame).contiguous(), status, table, share, window, kernel)
+    places = (
+        list(domain),
+        list(centre),
+        list(before),
+        list(origin),
+        wrap,
+        blur.boundary == "reflect",
+        float(tv_weight),
+    )
+    each = max(1, num_iter if progress is None else -(-num_iter // CALLS))
+    made = 0
+    while made < num_iter:
+        begin, made = made, min(made + each, num_iter)
+        native(*tensors, scene, previous, change, state, steps, *places, begin, made)
+        if progress is not None:
+            working = bool(state[:, 1].any())  # waits for the device
+            progress(made / num_iter)
+            if not working:
+                break
+    newest = previous if previous is not None and made % 2 else scene
+    return newest.reshape(*lead, *blur.scene_shape), num_iter if sigma is None else int(steps)
+
+
+def _deep(size: Any, fill: int) -> tuple[int, ...]:
+    return (fill,) * (3 - len(size)) + tuple(size)
+
+
+def _status(known: Tensor | None, saturated: Tensor | None, observed: Tensor) -> Tensor | None:
+    """0 for pixels to leave out, 1 for those to fit, 2 for lower bounds."""
+    if known is None and saturated is None:
+        return None
+    status = torch.ones_like(observed) if known is None else known.expand(observed.shape)
+    if saturated is not None:
+        status = torch.where(saturated & (status > 0), 2.0, status)
+    return status.to(torch.uint8).contiguous()
+
+
+def _window(blur: BlurOperator, observed: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The window's lines, one after the other, that of the depth first, and the sum of its weights."""
+    lines = window_lines(blur, observed)
+    window = torch.ones_like(observed[0, 0])
+    for line in lines:
+        window = window * line
+    flat = [line.flatten() for line in lines]
+    if blur.space == 2:
+        flat.insert(0, observed.new_ones(1))
+    return torch.cat(flat), window_weight(window, known, tuple(range(2, observed.ndim)))

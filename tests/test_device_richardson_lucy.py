@@ -1,0 +1,146 @@
+import pytest
+import torch
+from device_cases import planes
+from executor import needs_executor
+
+from imgrestore.ops import BlurOperator, richardson_lucy, richardson_lucy_reference
+from imgrestore.psf import Psf
+
+pytestmark = needs_executor
+BOUNDARIES = ("unknown", "zero", "reflect", "periodic")
+
+
+def case(shape, boundary, psf=None, *, seed=0, dtype=torch.float32):
+    """A picture of counts blurred by a PSF that is not symmetric, and the blur."""
+    space = len(shape) - 2
+    if psf is None:
+        psf = Psf(planes(*((3,) * (space - 2)), 5, 4, dtype=torch.float64, seed=7).numpy())
+    sharp = 20 * planes(*shape, dtype=torch.float64, seed=seed) ** 4 + 0.5
+    blur = BlurOperator(psf, tuple(shape[2:]), "periodic", sharp)
+    observed = (blur.apply(sharp) + 0.05 * planes(*shape, dtype=torch.float64, seed=3)).to(dtype)
+    return observed, psf
+
+
+def check(device, observed, psf, boundary, count, tolerance=3e-5, **options):
+    """As the twin in float64, and the same bits in every order of threads."""
+    frame = tuple(observed.shape[2:])
+
+    def there(value, put):
+        return put(value) if isinstance(value, torch.Tensor) else value
+
+    def double(t):
+        return t.double() if t.is_floating_point() else t
+
+    exact_options = {k: there(v, double) for k, v in options.items()}
+    blur = BlurOperator(psf, frame, boundary, observed.double())
+    exact, steps = richardson_lucy_reference(observed.double(), blur, count, **exact_options)
+    results = []
+    x = device.put(observed)
+    options = {k: there(v, device.put) for k, v in options.items()}
+    for _ in device.orders():
+        scene, done = richardson_lucy(x, BlurOperator(psf, frame, boundary, x), count, **options)
+        assert scene.device == x.device
+        assert scene.dtype == torch.float32
+        assert done == steps
+        results.append(scene.cpu())
+    assert all(torch.equal(results[0], r) for r in results)
+    torch.testing.assert_close(results[0].double(), exact, rtol=tolerance, atol=tolerance * float(exact.abs().max()))
+    return results[0], done
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("accelerate", [False, True])
+@pytest.mark.parametrize("tv_weight", [0.0, 0.02])
+def test_is_its_twin(device, boundary, accelerate, tv_weight):
+    observed, psf = case((1, 2, 15, 20), boundary)
+    check(device, observed, psf, boundary, 6, accelerate=accelerate, tv_weight=tv_weight)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("options", [{"accelerate": False}, {"accelerate": True, "tv_weight": 0.02}], ids=str)
+def test_volumes(device, boundary, options):
+    observed, psf = case((1, 2, 4, 10, 9), boundary)
+    check(device, observed, psf, boundary, 4, **options)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 5, 4), (1, 1, 1, 6), (3, 1, 40, 6), (1, 2, 7, 64), (2, 2, 30, 33)], ids=str)
+@pytest.mark.parametrize("boundary", ["unknown", "reflect"])
+def test_sizes(device, shape, boundary):
+    psf = Psf(planes(1, 3, dtype=torch.float64).numpy()) if shape[2] == 1 else None
+    observed, psf = case(shape, boundary, psf)
+    check(device, observed, psf, boundary, 3)
+
+
+def test_psf_as_large_as_the_picture(device):
+    psf = Psf(planes(12, 15, dtype=torch.float64).numpy())
+    for boundary in BOUNDARIES:
+        observed, _ = case((1, 1, 12, 15), boundary, psf)
+        check(device, observed, psf, boundary, 3)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+@pytest.mark.parametrize("accelerate", [False, True])
+def test_masks_and_background(device, boundary, accelerate):
+    observed, psf = case((2, 1, 18, 15), boundary)
+    valid, saturated = planes(*observed.shape, seed=5) > 0.2, planes(*observed.shape, seed=6) > 0.9
+    background = torch.tensor([0.1, 0.3]).reshape(2, 1, 1, 1)
+    check(
+        device,
+        observed,
+        psf,
+        boundary,
+        4,
+        accelerate=accelerate,
+        valid=valid,
+        saturated=saturated,
+        background=background,
+    )
+    check(device, observed, psf, boundary, 2, accelerate=accelerate, saturated=saturated, background=0.05)
+
+
+@pytest.mark.parametrize("accelerate", [False, True])
+@pytest.mark.parametrize("boundary", ["unknown", "reflect", "periodic"])
+def test_stops_at_the_noise_picture_by_picture(device, accelerate, boundary):
+    observed, psf = case((3, 1, 24, 20), boundary)
+    sigma = torch.tensor([3.0, 0.2, 0.6]).reshape(3, 1, 1, 1)
+    _, done = check(device, observed, psf, boundary, 9, accelerate=accelerate, sigma=sigma)
+    assert done == 9
+    _, done = check(device, observed, psf, boundary, 9, accelerate=accelerate, sigma=torch.tensor(1.0))
+    assert 1 < done < 9
+
+
+def test_progress_is_told_and_changes_nothing(device):
+    observed, psf = case((1, 1, 20, 20), "unknown")
+    x = device.put(observed)
+    blur = BlurOperator(psf, (20, 20), "unknown", x)
+    told = []
+    scene, done = richardson_lucy(x, blur, 45, progress=told.append)
+    whole, _ = richardson_lucy(x, blur, 45)
+    assert torch.equal(scene, whole)
+    assert done == 45
+    assert len(told) == 15
+    assert told == sorted(told)
+    assert told[-1] == 1
+
+
+def test_no_iterations(device):
+    observed, psf = case((1, 1, 9, 9), "zero")
+    check(device, observed, psf, "zero", 0)
+
+
+def test_four_passes_an_iteration(device):
+    if not device.module:
+        pytest.skip("needs the executor's list of launches")
+    observed, psf = case((1, 1, 32, 32), "periodic")
+    blur = BlurOperator(psf, (32, 32), "periodic", observed)
+
+    def launches(count, **options):
+        device.module.forget_launches()
+        richardson_lucy(observed, blur, count, **options)
+        return [launch["name"].removeprefix("richardson_lucy ") for launch in device.module.launches()]
+
+    richardson_lucy(observed, blur, 1)
+    names = launches(2, accelerate=False)
+    assert names[:3] == ["kernel rows", "kernel columns", "scene"]
+    assert names[3:] == ["blur", "ratio", "adjoint", "update"] * 2
+    assert len(launches(5)) - len(launches(4)) == 6  # a pass more, and the sum it waits for
