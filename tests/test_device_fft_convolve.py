@@ -5,8 +5,9 @@ import torch
 from device_cases import assert_is_twin, planes
 from executor import needs_executor
 
+from imgrestore import _native
 from imgrestore.ops import fft_convolve, fft_convolve_reference
-from imgrestore.ops.fft_convolve import _image_grad
+from imgrestore.ops.fft_convolve import _image_grad, _register
 
 pytestmark = needs_executor
 
@@ -51,6 +52,10 @@ def test_is_its_twin_in_depth(device, size, kernel, mode, boundary):
 @pytest.mark.parametrize("kernels", [(), (1, 1), (3, 1), (1, 2), (3, 2)], ids=str)
 def test_kernels_broadcast(device, kernels):
     assert_is_twin(device, *twins(), planes(3, 2, 19, 70), planes(*kernels, 5, 4, seed=1))
+
+
+def test_kernels_of_their_own_in_depth(device):
+    assert_is_twin(device, *twins(ndim=3), planes(3, 4, 5, 6), planes(3, 2, 3, 3, seed=1))
 
 
 @pytest.mark.parametrize("centre", [(0, 0), (4, 6), (1, 5)])
@@ -109,9 +114,7 @@ def test_too_many_points_in_depth_are_the_twins(device):
 
 
 def test_the_op_refuses_what_it_does_not_cover(device):
-    from imgrestore import _native
-
-    op = _native.op("fft_convolve", lambda: None)
+    op = _native.op("fft_convolve", _register)
     image = device.put(planes(1, 1, 40, 40))
     with pytest.raises(RuntimeError, match="a kernel of 1 x 3 x 32 is too large"):
         op(image, device.put(planes(1, 3, 32)), [1, 40, 40], [0, -1, -16], 0)
