@@ -20,6 +20,10 @@ void define_ops(Library& m) {
   // or (P, d, h, w); outside: 0 zero, 1 reflect, 2 wrap
   m.def("fft_convolve(Tensor image, Tensor kernel, int[] result, int[] shift, int outside) -> Tensor");
 
+  // sum_w m_w * (k_w (x) scene) for a scene (..., h, w) that repeats without end, a grid of kernels (rows, columns, kh,
+  // kw) with their centres at size // 2, and m_w = down[row, y] * right[column, x]; or its adjoint. For devices only
+  m.def("blur_field(Tensor scene, Tensor kernels, Tensor down, Tensor right, bool adjoint) -> Tensor");
+
   // Work units begin ... end - 1 of Richardson-Lucy's iterations, each `richardson_lucy_units` long; the iterations done
   m.def("richardson_lucy_units(int[] size, int[] kernel, int[] before, int outside, bool unknown, bool damped) -> int");
   m.def("richardson_lucy_run(Tensor observed, Tensor? status, Tensor(a!) scene, Tensor(b!)? previous, "

@@ -8,6 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from imgrestore.ops._blur_field_device import blur_field, covers
 from imgrestore.ops.blur_operator import BlurOperator, Boundary, fast_size
 from imgrestore.ops.fft_filter import fft_filter
 from imgrestore.psf_field import PsfField, share_of_windows
@@ -21,6 +22,8 @@ class BlurField(BlurOperator):
     The picture is ``y = sum_w m_w * (k_w (x) x)``: every PSF of the grid blurs the scene, and at each pixel the results
     are mixed by bilinear weights that sum to 1 (Nagy & O'Leary 1998). So a pixel sees the scene through the PSF
     `PsfField.at` it. Each PSF is computed on its part of the domain only; what falls outside its weights is never made.
+    float32 on CUDA devices is blurred tap by tap where no PSF has more than 31 pixels along an axis and no gradient of
+    the PSFs is asked for; everything else goes through the Fourier domain.
 
     All maps and attributes are those of `BlurOperator`, but `otf` and `otf_adjoint`: no single filter does this.
 
@@ -78,6 +81,8 @@ class BlurField(BlurOperator):
     def spread(self, scene: Tensor) -> Tensor:
         """Blur a domain, periodically."""
         down, right = self._down, self._right
+        if covers(scene, self.kernel):
+            return blur_field(scene, self.kernel, down.share, right.share, adjoint=False)
         spread = torch.zeros_like(scene)
         for i, rows in enumerate(down.seen):
             parts = scene[..., rows, :][..., right.seen].movedim(-2, -3)
@@ -91,6 +96,8 @@ class BlurField(BlurOperator):
     def spread_adjoint(self, scene: Tensor) -> Tensor:
         """Adjoint of `spread`."""
         down, right = self._down, self._right
+        if covers(scene, self.kernel):
+            return blur_field(scene, self.kernel, down.share, right.share, adjoint=True)
         back = torch.zeros_like(scene)
         for i, rows in enumerate(down.seen):
             parts = scene[..., down.made[i], :][..., right.made].movedim(-2, -3)
@@ -115,6 +122,8 @@ class _Windows:
         The places where each window takes part.
     weight : Tensor, shape (windows, n)
         How much.
+    share : Tensor, shape (windows, domain)
+        How much at every place of the domain.
     seen : Tensor, shape (windows, size)
         The places that it sees through its PSF, and more, up to a size that the FFT is fast at.
     before : int
@@ -123,6 +132,7 @@ class _Windows:
 
     made: Tensor
     weight: Tensor
+    share: Tensor
     seen: Tensor
     before: int
 
@@ -148,4 +158,4 @@ def _axis_windows(count: int, size: int, before: int, domain: int, support: int,
     reach = torch.arange(fast_size(length + support - 1))
     # Not `before`, which is 0 where the domain is the frame.
     seen = (first[:, None] - (support - 1 - support // 2) + reach).remainder(domain)
-    return _Windows(made.to(like.device), weight.to(like), seen.to(like.device), support - 1)
+    return _Windows(made.to(like.device), weight.to(like), share.to(like), seen.to(like.device), support - 1)

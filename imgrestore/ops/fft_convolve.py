@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, get_args
 
 import torch
@@ -27,7 +28,8 @@ def fft_convolve(
     """Convolve with a kernel: ``out[i] = sum_j kernel[j] image[i + centre - j]``.
 
     Gradients run to both arguments. float32 on the CPU is computed by the native library by overlap-save: in tiles that
-    stay in cache, two at a time, for a picture and a kernel of any size. All else runs in `fft_convolve_reference`.
+    stay in cache, two at a time, for a picture and a kernel of any size. float32 on CUDA devices is convolved tap by
+    tap, with kernels of at most 31 points on each axis and 961 in all. All else runs in `fft_convolve_reference`.
 
     Parameters
     ----------
@@ -77,7 +79,7 @@ def fft_convolve(
         result, shift = tuple(a + b - 1 for a, b in zip(n, k, strict=True)), tuple(1 - size for size in k)
     else:
         result, shift = tuple(a - b + 1 for a, b in zip(n, k, strict=True)), (0,) * ndim
-    plain = image.dtype == torch.float32 and image.numel() and kernel.numel()
+    plain = image.dtype == torch.float32 and image.numel() and kernel.numel() and _covered(image, k)
     if plain and torch.Size(lead).numel() and _native.takes(image, kernel):
         native = _native.op("fft_convolve", _register)
         if native is not None:
@@ -139,6 +141,11 @@ def fft_convolve_reference(
     whole = torch.fft.irfftn(spectrum, s=size, dim=axes)
     cut: tuple[Any, ...] = (..., *(slice(a, a + length) for a, length in zip(start, result, strict=True)))
     return whole[cut]
+
+
+def _covered(image: Tensor, kernel: tuple[int, ...]) -> bool:
+    """Whether the library of the image's device has a way to convolve with kernels of this size."""
+    return not _native.on_cuda(image) or (max(kernel) <= 31 and math.prod(kernel) <= 31 * 31)
 
 
 def _outside_index(n: int, before: int, after: int, boundary: str, device: torch.device) -> Tensor:
@@ -223,7 +230,7 @@ def _image_grad(grad: Tensor, kernel: Tensor, size: Any, shift: list[int], outsi
     """The gradient convolved with the kernel turned round; what falls outside goes to the pixels that stood for it."""
     k, turned = kernel.shape[-3:], kernel.flip(-3, -2, -1)
     back = [-s - length + 1 for s, length in zip(shift, k, strict=True)]
-    native = torch.ops.imgrestore.fft_convolve
+    native: Any = _native.op("fft_convolve", _register)
     if outside == 2:
         return native(grad, turned, list(size), back, 2)
     if outside == 0:
