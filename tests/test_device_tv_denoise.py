@@ -208,6 +208,13 @@ def test_the_op_says_what_became_of_each_picture(device, shape, accelerate):
             torch.testing.assert_close(kept[j : j + 1].cpu().double(), p, rtol=2e-6, atol=2e-6)
 
 
+def test_the_op_judges_by_energies_of_its_own_only(device):
+    image = device.put(planes(1, 1, 6, 7))
+    start = device.put(torch.zeros(1, 2, 1, 6, 7))
+    for count, row in ((1, [1, 1, 0]), (4, [4, 1, 0]), (9, [9, 1, 1]), (12, [9, 1, 1])):
+        assert op(device)(image, start, 0.1, 2, False, 7, count, 1e30, 1.0, False)[2].tolist() == [row]
+
+
 def test_a_pass_over_memory_makes_four_iterations(device):
     if not device.module:
         pytest.skip("launches are counted by the executor")

@@ -1,12 +1,13 @@
 #include "tv_denoise.h"
 
-#include "tv_update.h"
+#include "tv_denoise_update.h"
 
-// Total-variation denoising by iterations on the dual: passes over image and dual from one buffer to the other, and after
-// every eighth iteration a look at the energies, which a small kernel does on the device, so that the host never waits.
-// Pictures that have stopped are left alone by all that follows. Pictures of 1 or 3 channels go through tv_tile.cu; here is
-// the iteration for volumes and other channels, one a pass. It moves at least 4 * (1 + 2 * parts) bytes a pixel and channel;
-// what a pixel needs of its neighbours it takes from the caches, and what belongs to several channels it computes twice.
+// Total-variation denoising by iterations on the dual: passes over image and dual from one buffer to the other, and
+// after every eighth iteration a look at the energies, which a small kernel does on the device, so that the host never
+// waits. Pictures that have stopped are left alone by all that follows. Pictures of 1 or 3 channels go through
+// tv_denoise_tile.cu; here is the iteration for volumes and other channels, one a pass. It moves at least 4 * (1 + 2 *
+// parts) bytes a pixel and channel; what a pixel needs of its neighbours it takes from the caches, and what belongs to
+// several channels it computes twice.
 namespace imgrestore {
 namespace {
 
@@ -195,7 +196,8 @@ __global__ void __launch_bounds__(kAcross* kDown) tv_end(TvEnd p, int blocks) {
   const TvPlace place = place_of(p.shape, int(blockIdx.x) % blocks);
   if (!place.inside) return;
   const int where = p.where[picture], parts = p.shape.parts();
-  const int64_t pixels = p.shape.pixels(), plane = p.shape.channels * pixels, first = picture * parts * plane + place.pixel;
+  const int64_t pixels = p.shape.pixels(), plane = p.shape.channels * pixels;
+  const int64_t first = picture * parts * plane + place.pixel;
   const int64_t step[3] = {int64_t(p.shape.size[1]) * p.shape.size[2], N == 3 ? p.shape.size[2] : 1, 1};
   const unsigned begins = beginnings<N>(place);
   const float* dual = where == 0 ? p.start : where == 1 ? p.other : p.kept;
@@ -278,13 +280,14 @@ void launch_tv_denoise(const TvRun& run, Stream stream) {
     const bool last = judged && (run.done + updates) % kCheck == 0 && updates >= 2;
     if (first || last) {
       launch("tv_judge", tv_judge, dim3(shape.pictures), dim3(kThreads), sizeof(double) * kThreads / kWarp, stream,
-             TvJudge{run.energies, run.outcome, run.where, int(blocks), first, last, run.tol, double(updates), buffer + 1});
+             TvJudge{run.energies, run.outcome, run.where, int(blocks), first, last, run.tol, double(updates),
+                     buffer + 1});
     }
   }
   const TvEnd end = {shape,   run.image, run.dual, run.buffers[0], run.buffers[1], run.picture, run.where, run.keep};
   const int64_t rows = row_blocks(shape);
-  launch("tv_end", shape.ndim == 2 ? tv_end<2> : tv_end<3>, dim3(shape.pictures * rows), dim3(kAcross, kDown), 0, stream,
-         end, int(rows));
+  launch("tv_end", shape.ndim == 2 ? tv_end<2> : tv_end<3>, dim3(shape.pictures * rows), dim3(kAcross, kDown), 0,
+         stream, end, int(rows));
 }
 
 }  // namespace imgrestore

@@ -7,7 +7,8 @@
 namespace imgrestore {
 
 // Pictures or volumes, dense: (pictures, channels, outer, middle, columns), where middle is 1 for pictures. A dual is
-// (pictures, parts, channels, outer, middle, columns); the parts are the axes, and with `accelerate` the axes once more.
+// (pictures, parts, channels, outer, middle, columns); the parts are the axes, and with `accelerate` the axes once
+// more.
 struct TvShape {
   int64_t pictures;
   int size[3];

@@ -32,9 +32,9 @@ TvShape shape_of(const Tensor& image, const std::optional<Tensor>& dual, int64_t
   return s;
 }
 
-std::tuple<Tensor, Tensor, Tensor> tv_denoise(const Tensor& image_in, const std::optional<Tensor>& dual_in, double weight,
-                                              int64_t ndim, bool accelerate, int64_t done, int64_t count, double tol,
-                                              double first_energy, bool keep) {
+std::tuple<Tensor, Tensor, Tensor> tv_denoise(const Tensor& image_in, const std::optional<Tensor>& dual_in,
+                                              double weight, int64_t ndim, bool accelerate, int64_t done, int64_t count,
+                                              double tol, double first_energy, bool keep) {
   TvRun run = {};
   run.shape = shape_of(image_in, dual_in, ndim, accelerate);
   STD_TORCH_CHECK(weight > 0, "tv_denoise: weight must be positive");

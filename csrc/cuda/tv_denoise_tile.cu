@@ -1,14 +1,14 @@
-#include "tv_update.h"
+#include "tv_denoise_update.h"
 
 // Four iterations of total-variation denoising of pictures of 1 or 3 coupled channels in one pass over memory. An
 // iteration by itself moves at least 20 bytes a pixel and channel (36 if accelerated): image and dual in, dual out. A
-// pass moves that once for four, and reads a rim of four pixels in addition, which it computes as well and of which each
-// iteration spoils one more layer.
+// pass moves that once for four, and reads a rim of four pixels in addition, which it computes as well and of which
+// each iteration spoils one more layer.
 //
-// A block has 64 columns. A lane holds two of them, a warp a few rows, all in registers: image, dual, and if accelerated
-// the dual before its extrapolation. Neighbours along the row come by two shuffles for two pixels, those above and below
-// are the lane's own but for the first and last row of a warp, which go through shared memory, with one barrier an
-// iteration.
+// A block has 64 columns. A lane holds two of them, a warp a few rows; the dual, and if accelerated the dual before its
+// extrapolation, stay in registers, the image in shared memory. Neighbours along the row come by two shuffles for two
+// pixels, those above and below are the lane's own but for the first and last row of a warp, which go through shared
+// memory: two halves in turn, so that one barrier an iteration is enough.
 namespace imgrestore {
 namespace {
 
@@ -54,11 +54,12 @@ __device__ __forceinline__ void store_two(float* row, int x, int width, const fl
 }
 
 template <int C, bool Accelerate>
-__global__ void __launch_bounds__(Tile<C, Accelerate>::kWarps* kWarp, C == 1 ? 2 : 1) tv_tile(TvPass p, int across, int tiles) {
+__global__ void __launch_bounds__(Tile<C, Accelerate>::kWarps* kWarp, C == 1 ? 2 : 1)
+    tv_tile(TvPass p, int across, int tiles) {
   typedef Tile<C, Accelerate> T;
   constexpr int R = T::kRows, W = T::kWarps, kCoreHigh = R * W - 2 * kRim;
-  // [2 parities][what a warp's first row is to the row above it, what its last is to that below][warps][channels][lanes],
-  // then the image, [rows][channels][lanes], and a sum for each warp
+  // [2 parities][what a warp's first row is to the row above it, what its last is to that
+  // below][warps][channels][lanes], then the image, [rows][channels][lanes], and a sum for each warp
   IMGR_SHARED(float2, edges);
   float2* still = edges + 2 * 2 * W * C * kWarp;
   double* sums = reinterpret_cast<double*>(still + R * W * C * kWarp);
@@ -239,7 +240,8 @@ void run(const TvPass& pass, Stream stream) {
   constexpr int W = Tile<C, Accelerate>::kWarps;
   const int64_t across = blocks_for(pass.shape.size[2], kCoreWide), tiles = tv_tile_blocks(pass.shape);
   launch("tv_tile", tv_tile<C, Accelerate>, dim3(pass.shape.pictures * tiles), dim3(kWarp, W),
-         sizeof(float2) * (4 + Tile<C, Accelerate>::kRows) * W * C * kWarp + sizeof(double) * W, stream, pass, int(across), int(tiles));
+         sizeof(float2) * (4 + Tile<C, Accelerate>::kRows) * W * C * kWarp + sizeof(double) * W, stream, pass,
+         int(across), int(tiles));
 }
 
 }  // namespace
