@@ -47,7 +47,18 @@ def test_coupled_channels(device, shape, accelerate):
 @BOTH
 @pytest.mark.parametrize("channels", [False, True])
 @pytest.mark.parametrize(
-    "shape", [(1, 1, 1, 1), (1, 1, 1, 7), (3, 4, 1, 5), (2, 1, 6, 3), (2, 3, 9, 34), (3, 9, 2, 5)], ids=str
+    "shape",
+    [
+        (1, 1, 1, 1),
+        (1, 1, 1, 7),
+        (3, 4, 1, 5),
+        (2, 1, 6, 3),
+        (2, 3, 9, 34),
+        (3, 18, 2, 5),
+        (3, 2, 17, 33),
+        (1, 17, 16, 32),
+    ],
+    ids=str,
 )
 def test_volumes(device, shape, channels, accelerate):
     assert_denoises(device, planes(*shape), ndim=3, channels=channels, num_iter=4, accelerate=accelerate)
@@ -151,7 +162,7 @@ def test_at_the_corners_nan_does_not_wrap_round(device):
 
 @BOTH
 @pytest.mark.parametrize(
-    "shape", [(2, 1, 13, 60), (1, 3, 15, 9), (2, 2, 5, 6), (2, 1, 3, 4, 5), (1, 2, 4, 3, 2)], ids=str
+    "shape", [(2, 1, 13, 60), (1, 3, 15, 9), (2, 2, 5, 6), (2, 1, 3, 4, 5), (1, 2, 4, 3, 2), (1, 3, 17, 3, 4)], ids=str
 )
 def test_the_op_goes_on_from_any_dual(device, shape, accelerate):
     ndim = len(shape) - 2
@@ -175,7 +186,9 @@ def test_the_op_goes_on_from_any_dual(device, shape, accelerate):
 
 
 @BOTH
-@pytest.mark.parametrize("shape", [(4, 1, 13, 60), (4, 3, 15, 9), (4, 2, 5, 6), (4, 1, 3, 4, 5)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(4, 1, 13, 60), (4, 3, 15, 9), (4, 2, 5, 6), (4, 1, 3, 4, 5), (4, 2, 3, 4, 5)], ids=str
+)
 def test_the_op_says_what_became_of_each_picture(device, shape, accelerate):
     ndim = len(shape) - 2
     image = planes(*shape) * torch.tensor([1e-3, 1.0, 3.0, 9.0]).reshape(-1, *[1] * (ndim + 1))

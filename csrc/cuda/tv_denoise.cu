@@ -4,10 +4,10 @@
 
 // Total-variation denoising by iterations on the dual: passes over image and dual from one buffer to the other, and
 // after every eighth iteration a look at the energies, which a small kernel does on the device, so that the host never
-// waits. Pictures that have stopped are left alone by all that follows. Pictures of 1 or 3 channels go through
-// tv_denoise_tile.cu; here is the iteration for volumes and other channels, one a pass. It moves at least 4 * (1 + 2 *
-// parts) bytes a pixel and channel; what a pixel needs of its neighbours it takes from the caches, and what belongs to
-// several channels it computes twice.
+// waits. Pictures that have stopped are left alone by all that follows. Those of 1 or 3 channels go through
+// tv_denoise_tile.cu, volumes through tv_denoise_volume.cu; here is the iteration for any other number of coupled channels.
+// It moves at least 4 * (1 + 2 * parts) bytes a pixel and channel; what a pixel needs of its neighbours it takes from the
+// caches, and each channel it computes twice, as all of them decide the factor.
 namespace imgrestore {
 namespace {
 
@@ -230,7 +230,15 @@ int64_t levels_of(const TvShape& shape, int64_t made, int64_t left) {
   return most < kTvLevels ? most : kTvLevels;
 }
 
-int64_t energy_blocks(const TvShape& shape) { return tv_in_tiles(shape) ? tv_tile_blocks(shape) : row_blocks(shape); }
+int64_t energy_blocks(const TvShape& shape) {
+  if (tv_in_tiles(shape)) return tv_tile_blocks(shape);
+  return tv_in_slices(shape) ? tv_volume_blocks(shape) : row_blocks(shape);
+}
+
+void launch_pass(const TvPass& pass, Stream stream) {
+  if (tv_in_tiles(pass.shape)) return launch_tv_tiles(pass, stream);
+  tv_in_slices(pass.shape) ? launch_tv_slices(pass, stream) : launch_rows(pass, stream);
+}
 
 }  // namespace
 
@@ -274,7 +282,7 @@ void launch_tv_denoise(const TvRun& run, Stream stream) {
     }
     const int buffer = (passes - 1 - i) % 2 == 0 ? 1 : 0;  // the last one is to end in the second
     pass.next = run.buffers[buffer];
-    tv_in_tiles(shape) ? launch_tv_tiles(pass, stream) : launch_rows(pass, stream);
+    launch_pass(pass, stream);
     pass.dual = pass.next;
     // Both energies must be of this call.
     const bool last = judged && (run.done + updates) % kCheck == 0 && updates >= 2;

@@ -49,9 +49,14 @@ __device__ __forceinline__ float tv_length(float squares) {
   return tv_root(squares, rsqrtf(squares), 1.0f);
 }
 
-// Passes of pictures of 1 or 3 channels, kTvLevels iterations each, and of everything else, an iteration each.
+// Of pictures of 1 or 3 channels, passes of kTvLevels iterations.
 bool tv_in_tiles(const TvShape& shape);
 int64_t tv_tile_blocks(const TvShape& shape);
 void launch_tv_tiles(const TvPass& pass, Stream stream);
+
+// Of volumes of 1 or 3 channels, passes of an iteration.
+bool tv_in_slices(const TvShape& shape);
+int64_t tv_volume_blocks(const TvShape& shape);
+void launch_tv_slices(const TvPass& pass, Stream stream);
 
 }  // namespace imgrestore
