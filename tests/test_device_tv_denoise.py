@@ -29,16 +29,18 @@ def op(device):
 
 @BOTH
 @pytest.mark.parametrize(
-    "shape", [(1, 1), (1, 9), (9, 1), (2, 2, 2), (3, 17), (57, 56), (59, 113), (5, 120), (3, 61, 7)], ids=str
+    "shape",
+    [(1, 1), (1, 9), (9, 1), (2, 2, 2), (3, 17), (64, 64), (65, 66), (67, 121), (3, 120), (2, 3, 176), (123, 5)],
+    ids=str,
 )
 def test_pictures(device, shape, accelerate):
-    for num_iter in (1, 2, 8):
+    for num_iter in (1, 7):
         assert_denoises(device, planes(*shape), num_iter=num_iter, accelerate=accelerate)
 
 
 @BOTH
 @pytest.mark.parametrize(
-    "shape", [(3, 1, 1), (3, 49, 57), (2, 3, 25, 30), (3, 7, 113), (1, 8, 9), (2, 9, 35), (17, 5, 33)], ids=str
+    "shape", [(3, 1, 1), (3, 57, 65), (2, 3, 33, 30), (3, 7, 121), (1, 8, 9), (2, 9, 35), (17, 5, 33)], ids=str
 )
 def test_coupled_channels(device, shape, accelerate):
     assert_denoises(device, planes(*shape), channels=True, num_iter=6, accelerate=accelerate)
@@ -90,8 +92,14 @@ def test_a_flat_picture_is_left_alone(device, options):
 
 @pytest.mark.parametrize(
     "view",
-    [lambda x: x[:, ::2, 3:13], lambda x: x.transpose(-1, -2), lambda x: x[:1].expand(4, -1, -1), lambda x: x.flip(-1)],
-    ids=["rows", "transposed", "expanded", "flipped"],
+    [
+        lambda x: x[:, ::2, 3:13],
+        lambda x: x.transpose(-1, -2),
+        lambda x: x[:1].expand(4, -1, -1),
+        lambda x: x.flip(-1),
+        lambda x: x.flatten()[1:49].reshape(6, 8),
+    ],
+    ids=["rows", "transposed", "expanded", "flipped", "shifted"],
 )
 def test_strided(device, view):
     assert_denoises(device, view(planes(3, 16, 18)))
@@ -152,12 +160,12 @@ def test_nan_stays_nan_and_spreads_by_a_pixel_an_iteration(device, options, bad,
 
 
 def test_at_the_corners_nan_does_not_wrap_round(device):
-    image = planes(60, 58)
+    image = planes(68, 70)
     image[0, 0] = image[-1, -1] = math.nan
     for accelerate in (False, True):
         out = tv_denoise(device.put(image), 0.2, num_iter=6, tol=0, accelerate=accelerate).cpu()
-        assert out[6:54].isfinite().all()
-        assert out[:, 6:52].isfinite().all()
+        assert out[6:62].isfinite().all()
+        assert out[:, 6:64].isfinite().all()
 
 
 @BOTH
@@ -169,7 +177,7 @@ def test_the_op_goes_on_from_any_dual(device, shape, accelerate):
     parts = (2 if accelerate else 1) * ndim
     image, dual = planes(*shape), 0.1 * planes(shape[0], parts, *shape[1:], seed=1) - 0.05
     for start in (None, dual):
-        for done, count in ((0, 0), (0, 1), (0, 3), (5, 2), (3, 13), (8, 8)):
+        for done, count in ((0, 0), (0, 1), (5, 2), (3, 13), (8, 7)):
             begun = torch.zeros_like(dual) if start is None else start
             exact = MODULE._twin_chunk(image.double(), begun.double(), count, 0.2, ndim, accelerate, done)
             given = None if start is None else device.put(start)
@@ -192,7 +200,7 @@ def test_the_op_goes_on_from_any_dual(device, shape, accelerate):
 def test_the_op_says_what_became_of_each_picture(device, shape, accelerate):
     ndim = len(shape) - 2
     image = planes(*shape) * torch.tensor([1e-3, 1.0, 3.0, 9.0]).reshape(-1, *[1] * (ndim + 1))
-    for first, count in ((0, 29), (0, 24), (8, 19)):
+    for first, count in ((0, 24), (8, 19)):
         at = MODULE._twin_chunk(
             image.double(), MODULE._zero(image.double(), ndim, accelerate), first, 0.3, ndim, accelerate, 0
         )
@@ -226,6 +234,13 @@ def test_the_op_judges_by_energies_of_its_own_only(device):
     start = device.put(torch.zeros(1, 2, 1, 6, 7))
     for count, row in ((1, [1, 1, 0]), (4, [4, 1, 0]), (9, [9, 1, 1]), (12, [9, 1, 1])):
         assert op(device)(image, start, 0.1, 2, False, 7, count, 1e30, 1.0, False)[2].tolist() == [row]
+
+
+def test_energies_of_many_blocks(device):
+    image = planes(1, 2, 1100, 1)
+    exact = MODULE._energy(image.double(), torch.zeros(1, 2, 2, 1100, 1, dtype=torch.float64), 0.1, 2)
+    outcome = op(device)(device.put(image), None, 0.1, 2, False, 0, 2, 1e-3, 0.0, False)[2]
+    torch.testing.assert_close(outcome[:, 1].cpu(), exact, rtol=1e-6, atol=0)
 
 
 def test_a_pass_over_memory_makes_four_iterations(device):

@@ -5,9 +5,9 @@
 // Total-variation denoising by iterations on the dual: passes over image and dual from one buffer to the other, and
 // after every eighth iteration a look at the energies, which a small kernel does on the device, so that the host never
 // waits. Pictures that have stopped are left alone by all that follows. Those of 1 or 3 channels go through
-// tv_denoise_tile.cu, volumes through tv_denoise_volume.cu; here is the iteration for any other number of coupled channels.
-// It moves at least 4 * (1 + 2 * parts) bytes a pixel and channel; what a pixel needs of its neighbours it takes from the
-// caches, and each channel it computes twice, as all of them decide the factor.
+// tv_denoise_tile.cu, volumes through tv_denoise_volume.cu; here is the iteration for any other number of coupled
+// channels. It moves at least 4 * (1 + 2 * parts) bytes a pixel and channel; what a pixel needs of its neighbours it
+// takes from the caches, and each channel it computes twice, as all of them decide the factor.
 namespace imgrestore {
 namespace {
 

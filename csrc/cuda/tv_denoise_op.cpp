@@ -20,8 +20,8 @@ TvShape shape_of(const Tensor& image, const std::optional<Tensor>& dual, int64_t
   const int64_t middle = ndim == 3 ? image.size(3) : 1, last = image.size(ndim + 1);
   TvShape s = {image.size(0), {int(image.size(2)), int(middle), int(last)}, int(image.size(1)), int(ndim), accelerate};
   const int64_t rows = image.size(2) * middle, most = (int64_t(1) << 31) - 1;
-  // A block takes 4 x 32 pixels at least, and grids and rows are counted in int.
-  STD_TORCH_CHECK(image.size(1) <= most && last < most - 64 && rows < most - 64 &&
+  // A block takes 4 x 32 pixels at least; grids, rows, and the columns of up to eight rows are counted in int.
+  STD_TORCH_CHECK(image.size(1) <= most && last < most / 8 && rows < most - 64 &&
                       image.size(0) * blocks_for(last, 32) * blocks_for(rows, 4) <= most,
                   "tv_denoise: image is too large");
   if (dual) {

@@ -31,35 +31,35 @@ struct Tile<3, true> {
   static constexpr int kRows = 2, kWarps = 16;
 };
 
-// Two neighbouring columns of a row, 0 beyond the frame. Where the width is even they are there both or not at all.
-__device__ __forceinline__ void load_two(const float* row, int x, int width, float* to) {
-  if (width % 2 == 0) {
-    const bool inside = x >= 0 && x < width;
-    const float2 two = inside ? *reinterpret_cast<const float2*>(row + x) : make_float2(0, 0);
-    to[0] = two.x;
-    to[1] = two.y;
+// Two columns of a row that has so many left, 0 beyond the frame. As pairs they are there both or not at all.
+__device__ __forceinline__ void load_two(const float* from, int left, bool pairs, float* to) {
+  float2 two = make_float2(0, 0);
+  if (pairs) {
+    if (left > 0) two = *reinterpret_cast<const float2*>(from);
   } else {
-    to[0] = x >= 0 && x < width ? row[x] : 0.0f;
-    to[1] = x + 1 >= 0 && x + 1 < width ? row[x + 1] : 0.0f;
+    if (left > 0) two.x = from[0];
+    if (left > 1) two.y = from[1];
   }
+  to[0] = two.x;
+  to[1] = two.y;
 }
 
-__device__ __forceinline__ void store_two(float* row, int x, int width, const float* from) {
-  if (width % 2 == 0) {
-    if (x < width) *reinterpret_cast<float2*>(row + x) = make_float2(from[0], from[1]);
+__device__ __forceinline__ void store_two(float* to, int left, bool pairs, const float* from) {
+  if (pairs) {
+    if (left > 0) *reinterpret_cast<float2*>(to) = make_float2(from[0], from[1]);
   } else {
-    if (x < width) row[x] = from[0];
-    if (x + 1 < width) row[x + 1] = from[1];
+    if (left > 0) to[0] = from[0];
+    if (left > 1) to[1] = from[1];
   }
 }
 
 template <int C, bool Accelerate>
 __global__ void __launch_bounds__(Tile<C, Accelerate>::kWarps* kWarp, C == 1 ? 2 : 1)
-    tv_tile(TvPass p, int across, int tiles) {
+    tv_tile(TvPass p, int across, int tiles, bool pairs) {
   typedef Tile<C, Accelerate> T;
   constexpr int R = T::kRows, W = T::kWarps, kCoreHigh = R * W - 2 * kRim;
-  // [2 parities][what a warp's first row is to the row above it, what its last is to that
-  // below][warps][channels][lanes], then the image, [rows][channels][lanes], and a sum for each warp
+  // [2 parities][of a warp's first row what the row above needs, of its last what that below needs][warps][channels]
+  // [lanes], then the image, [rows][channels][lanes], and a sum for each warp
   IMGR_SHARED(float2, edges);
   float2* still = edges + 2 * 2 * W * C * kWarp;
   double* sums = reinterpret_cast<double*>(still + R * W * C * kWarp);
@@ -69,38 +69,42 @@ __global__ void __launch_bounds__(Tile<C, Accelerate>::kWarps* kWarp, C == 1 ? 2
   if (tv_stopped(p.outcome, picture)) return;
   const int lane = threadIdx.x, warp = threadIdx.y;
   const int height = p.shape.size[0], width = p.shape.size[2];
-  const int x = tile % across * kCoreWide - kRim + 2 * lane;
-  const int top = tile / across * kCoreHigh - kRim + warp * R;
-  const int64_t pixels = int64_t(height) * width;
-  const float* image = p.image + int64_t(picture) * C * pixels;
-  const int64_t own = int64_t(picture) * (Accelerate ? 4 : 2) * C * pixels;
+  const int column = tile % across, row = tile / across;
+  const int x = column * kCoreWide + 2 * lane, top = row * kCoreHigh + warp * R;
+  const int64_t pixels = int64_t(height) * width, corner = int64_t(top) * width + x;
+  const float* image = p.image + int64_t(picture) * C * pixels + corner;
+  const int64_t own = int64_t(picture) * (Accelerate ? 4 : 2) * C * pixels + corner;
+  const int rows = height - top, columns = width - x;  // that are left
 
   float dual[2][C][R][2], before[Accelerate ? 2 : 1][C][R][2];
   IMGR_UNROLL
-  for (int r = 0; r < R; ++r) {
-    const int y = top + r;
-    const bool inside = y >= 0 && y < height;
-    const int columns = inside ? width : 0;
-    const int64_t at = inside ? int64_t(y) * width : 0;
+  for (int c = 0; c < C; ++c) {
     IMGR_UNROLL
-    for (int c = 0; c < C; ++c) {
+    for (int r = 0; r < R; ++r) {
       float two[2];
-      load_two(image + c * pixels + at, x, columns, two);
+      load_two(image + c * pixels + r * width, r < rows ? columns : 0, pairs, two);
       still[((warp * R + r) * C + c) * kWarp + lane] = make_float2(two[0], two[1]);
+    }
+    IMGR_UNROLL
+    for (int a = 0; a < 2; ++a) {
+      const float* from = p.dual + own + (a * C + c) * pixels;
       IMGR_UNROLL
-      for (int a = 0; a < 2; ++a) {
-        const float* from = p.dual + own + (a * C + c) * pixels + at;
-        const int there = p.dual ? columns : 0;
-        load_two(from, x, there, dual[a][c][r]);
-        if (Accelerate) load_two(from + 2 * C * pixels, x, there, before[Accelerate ? a : 0][c][r]);
+      for (int r = 0; r < R; ++r) {
+        const int there = p.dual && r < rows ? columns : 0;
+        load_two(from + r * width, there, pairs, dual[a][c][r]);
+        if (Accelerate) load_two(from + 2 * C * pixels + r * width, there, pairs, before[Accelerate ? a : 0][c][r]);
       }
     }
   }
 
-  // No gradient from or to what is beyond the frame, so that the dual stays 0 above it and on its left.
-  const bool right[2] = {x >= 0 && x < width - 1, x + 1 >= 0 && x + 1 < width - 1};
-  const bool core[2] = {lane >= kRim / 2 && lane < kWarp - kRim / 2 && x < width,
-                        lane >= kRim / 2 && lane < kWarp - kRim / 2 && x + 1 < width};
+  // No gradient to what is beyond the frame.
+  const bool right[2] = {x + 1 < width, x + 2 < width};
+  // What is the tile's own: all but its rim, and at the frame's sides that as well.
+  const int own_left = column ? column * kCoreWide + kRim : 0, own_top = row ? row * kCoreHigh + kRim : 0;
+  const int own_right = column + 1 < across ? (column + 1) * kCoreWide + kRim : width;
+  const int own_bottom = row + 1 < tiles / across ? (row + 1) * kCoreHigh + kRim : height;
+  const bool core[2] = {x >= own_left && x < own_right, x >= own_left && x + 1 < own_right};
+  const int skip = own_top - top, stop = own_bottom - top, floor = rows - 1;  // rows of this warp
   const TvScale scale = {Accelerate ? p.weight : p.tau / p.weight, p.weight};
 
   for (int level = 0; level < p.levels; ++level) {
@@ -143,8 +147,8 @@ __global__ void __launch_bounds__(Tile<C, Accelerate>::kWarps* kWarp, C == 1 ? 2
 
     IMGR_UNROLL
     for (int r = 0; r < R; ++r) {
-      const int y = top + r, line = warp * R + r;
-      const bool down = y >= 0 && y < height - 1;
+      const int line = warp * R + r;
+      const bool down = r < floor;
       float g[2][C][2], next[C][2], after[C][2];
       float gradients[2] = {0, 0}, squares[2] = {0, 0};
       IMGR_UNROLL
@@ -176,7 +180,7 @@ __global__ void __launch_bounds__(Tile<C, Accelerate>::kWarps* kWarp, C == 1 ? 2
         }
       }
       if (measured) {
-        const bool counts = line >= kRim && line < R * W - kRim && y < height;
+        const bool counts = r >= skip && r < stop;
         IMGR_UNROLL
         for (int j = 0; j < 2; ++j) {
           float square = 0;
@@ -213,18 +217,17 @@ __global__ void __launch_bounds__(Tile<C, Accelerate>::kWarps* kWarp, C == 1 ? 2
     }
   }
 
-  if (lane < kRim / 2 || lane >= kWarp - kRim / 2) return;
+  if (!core[0]) return;
   IMGR_UNROLL
-  for (int r = 0; r < R; ++r) {
-    const int y = top + r, line = warp * R + r;
-    if (line < kRim || line >= R * W - kRim || y >= height) continue;
+  for (int c = 0; c < C; ++c) {
     IMGR_UNROLL
-    for (int c = 0; c < C; ++c) {
+    for (int a = 0; a < 2; ++a) {
+      float* to = p.next + own + (a * C + c) * pixels;
       IMGR_UNROLL
-      for (int a = 0; a < 2; ++a) {
-        float* to = p.next + own + (a * C + c) * pixels + int64_t(y) * width;
-        store_two(to, x, width, dual[a][c][r]);
-        if (Accelerate) store_two(to + 2 * C * pixels, x, width, before[Accelerate ? a : 0][c][r]);
+      for (int r = 0; r < R; ++r) {
+        if (r < skip || r >= stop) continue;
+        store_two(to + r * width, columns, pairs, dual[a][c][r]);
+        if (Accelerate) store_two(to + 2 * C * pixels + r * width, columns, pairs, before[Accelerate ? a : 0][c][r]);
       }
     }
   }
@@ -235,13 +238,19 @@ int64_t high() {
   return Tile<C, Accelerate>::kRows * Tile<C, Accelerate>::kWarps - 2 * kRim;
 }
 
+// Tiles of which each but the last begins with a rim that the one before has as its own, and the other way round.
+int64_t tiles_for(int64_t size, int64_t core) { return size > 2 * kRim ? blocks_for(size - 2 * kRim, core) : 1; }
+
+bool even(const float* p) { return reinterpret_cast<uintptr_t>(p) % sizeof(float2) == 0; }
+
 template <int C, bool Accelerate>
 void run(const TvPass& pass, Stream stream) {
   constexpr int W = Tile<C, Accelerate>::kWarps;
-  const int64_t across = blocks_for(pass.shape.size[2], kCoreWide), tiles = tv_tile_blocks(pass.shape);
+  const int64_t across = tiles_for(pass.shape.size[2], kCoreWide), tiles = tv_tile_blocks(pass.shape);
+  const bool pairs = pass.shape.size[2] % 2 == 0 && even(pass.image) && even(pass.dual) && even(pass.next);
   launch("tv_tile", tv_tile<C, Accelerate>, dim3(pass.shape.pictures * tiles), dim3(kWarp, W),
          sizeof(float2) * (4 + Tile<C, Accelerate>::kRows) * W * C * kWarp + sizeof(double) * W, stream, pass,
-         int(across), int(tiles));
+         int(across), int(tiles), pairs);
 }
 
 }  // namespace
@@ -251,7 +260,7 @@ bool tv_in_tiles(const TvShape& shape) { return shape.ndim == 2 && (shape.channe
 int64_t tv_tile_blocks(const TvShape& shape) {
   const int64_t rows = shape.channels == 1 ? (shape.accelerate ? high<1, true>() : high<1, false>())
                                            : (shape.accelerate ? high<3, true>() : high<3, false>());
-  return blocks_for(shape.size[2], kCoreWide) * blocks_for(shape.size[0], rows);
+  return tiles_for(shape.size[2], kCoreWide) * tiles_for(shape.size[0], rows);
 }
 
 void launch_tv_tiles(const TvPass& pass, Stream stream) {

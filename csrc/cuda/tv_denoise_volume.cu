@@ -1,12 +1,12 @@
 #include "tv_denoise_update.h"
 
-// An iteration of total-variation denoising of volumes of 1 or 3 coupled channels. It moves at least 28 bytes a voxel and
-// channel, 52 if accelerated: image and dual in, dual out.
+// An iteration of total-variation denoising of volumes of 1 or 3 coupled channels. It moves at least 28 bytes a voxel
+// and channel, 52 if accelerated: image and dual in, dual out.
 //
 // A block goes through some slices, a thread for a column of voxels: what a slice needs of the one before stays in
 // registers, and each slice's u is computed once, where it needs the one after. The neighbour along the row comes by a
-// shuffle, the one in the next row through shared memory; so a block's last row and column only supply u. Of the dual, the
-// two neighbours before come from the first cache.
+// shuffle, the one in the next row through shared memory; so a block's last row and column only supply u. Of the dual,
+// the two neighbours before come from the first cache.
 namespace imgrestore {
 namespace {
 
@@ -127,7 +127,8 @@ void run(const TvPass& pass, Stream stream) {
 bool tv_in_slices(const TvShape& shape) { return shape.ndim == 3 && (shape.channels == 1 || shape.channels == 3); }
 
 int64_t tv_volume_blocks(const TvShape& shape) {
-  return blocks_for(shape.size[2], kCoreWide) * blocks_for(shape.size[1], kCoreHigh) * blocks_for(shape.size[0], kSlices);
+  const int64_t area = blocks_for(shape.size[2], kCoreWide) * blocks_for(shape.size[1], kCoreHigh);
+  return area * blocks_for(shape.size[0], kSlices);
 }
 
 void launch_tv_slices(const TvPass& pass, Stream stream) {
