@@ -65,28 +65,26 @@ class Iteration:
         return data, right, after
 
     def step(self, number):
-        p = self.problem
         data, right, self.dual = self.points(number)
+        dims, size = (-2, -1), self.shape[2:]
         if self.pairs:
-            data, right = np.ascontiguousarray(data[..., 0]), np.ascontiguousarray(right[..., 1])
-        spectra = [
-            torch.fft.rfftn(torch.from_numpy(x).double(), dim=(-2, -1)).to(torch.complex64) for x in (data, right)
-        ]
-        first, second = (s.numpy().copy() for s in spectra)
-        size = self.shape[2] * self.shape[3]
-        otf = p.otf.reshape(-1, *p.otf.shape[-2:]).numpy()
-        self.module.sparse_solve(
-            first, second, otf, self.levels, self.shape[3], p.data_penalty, p.chroma_weight, 1 / size
-        )
-        back = [
-            torch.fft.irfftn(torch.from_numpy(x).to(torch.complex128), s=self.shape[2:], dim=(-2, -1))
-            for x in (first, second)
-        ]
-        new = [(x * size).float().numpy() for x in back]
-        if self.pairs:
-            self.a = self.b = np.ascontiguousarray(np.stack(new, -1))
-        else:
-            self.a, self.b = new
+            whole = torch.view_as_complex(torch.from_numpy(data)).to(torch.complex128)
+            spectrum = torch.fft.fftn(whole, dim=dims).to(torch.complex64).numpy()
+            self.solve(spectrum, None)
+            new = torch.fft.ifftn(torch.from_numpy(spectrum).to(torch.complex128), dim=dims) * math.prod(size)
+            self.a = self.b = torch.view_as_real(new).float().numpy()
+            return
+        spectra = [torch.fft.rfftn(torch.from_numpy(x).double(), dim=dims) for x in (data, right)]
+        spectra = [s.to(torch.complex64).numpy() for s in spectra]
+        self.solve(*spectra)
+        new = [torch.fft.irfftn(torch.from_numpy(s).to(torch.complex128), s=size, dim=dims) for s in spectra]
+        self.a, self.b = ((x * math.prod(size)).float().numpy() for x in new)
+
+    def solve(self, first, second):
+        p, (height, width) = self.problem, self.shape[2:]
+        otf = p.otf.reshape(-1, height, width // 2 + 1).numpy()
+        scale = 1 / (height * width)
+        self.module.sparse_solve(first, second, otf, self.levels, width, p.data_penalty, p.chroma_weight, scale)
 
     def planes(self):
         scene, blurred = np.empty(self.shape, np.float32), np.empty(self.shape, np.float32)

@@ -236,10 +236,14 @@ def test_the_op_judges_by_energies_of_its_own_only(device):
         assert op(device)(image, start, 0.1, 2, False, 7, count, 1e30, 1.0, False)[2].tolist() == [row]
 
 
-def test_energies_of_many_blocks(device):
-    image = planes(1, 2, 1100, 1)
-    exact = MODULE._energy(image.double(), torch.zeros(1, 2, 2, 1100, 1, dtype=torch.float64), 0.1, 2)
-    outcome = op(device)(device.put(image), None, 0.1, 2, False, 0, 2, 1e-3, 0.0, False)[2]
+@BOTH
+@pytest.mark.parametrize("shape", [(1, 1, 70, 130), (1, 3, 60, 66), (1, 2, 1100, 1), (1, 1, 18, 17, 33)], ids=str)
+def test_energies_of_many_blocks(device, shape, accelerate):
+    ndim = len(shape) - 2
+    image, dual = planes(*shape), 0.1 * planes(1, (2 if accelerate else 1) * ndim, *shape[1:], seed=1)
+    exact = MODULE._energy(image.double(), dual.double(), 0.1, ndim)
+    given = device.put(image), device.put(dual), 0.1, ndim, accelerate
+    outcome = op(device)(*given, 0, 1, 1e-3, 0.0, False)[2]
     torch.testing.assert_close(outcome[:, 1].cpu(), exact, rtol=1e-6, atol=0)
 
 

@@ -195,25 +195,43 @@ struct Solve {
   float data_penalty, chroma, scale;
 };
 
-// A thread for a frequency of a picture, in all channels.
+// A thread for a frequency of the half spectrum of a picture, in all channels.
+template <bool Pairs>
 __global__ void __launch_bounds__(kThreads) sparse_solve(Solve k, int64_t blocks) {
   const SparseSolve& p = k.p;
   const int half = p.width / 2 + 1;
   const int64_t picture = blockIdx.x / blocks, size = int64_t(p.height) * half;
   const int64_t i = (blockIdx.x - picture * blocks) * kThreads + threadIdx.x;
   if (i >= size) return;
-  const float2 h = p.otf[picture * p.otf_picture + i];
-  const float steep = p.steepness[i / half] + p.steepness[p.height + i % half];
+  const int down = int(i / half), along = int(i % half);
+  // Where the conjugate is: in the other half, but for the first column and, of an even width, the last.
+  const int other_down = down ? p.height - down : 0, other_along = along ? p.width - along : 0;
+  const bool alone = other_along == along && other_down == down;
+  if (Pairs && other_along == along && other_down < down) return;  // the other one does both
+  const float2 response = p.otf[picture * p.otf_picture + i];
+  const float h[2] = {response.x, response.y}, steep = p.steepness[down] + p.steepness[p.height + along];
   const float penalty = float(p.levels[picture * kLevels]), tie = float(p.levels[picture * kLevels + 1]);
-  const float power = (h.x * h.x + h.y * h.y) * k.data_penalty;
   for (int c = 0; c < p.channels; ++c) {
-    const int64_t at = (picture * p.channels + c) * size + i;
-    const float2 a = p.first[at], b = p.second[at];
-    const float inverse = k.scale / (power + (steep * (c ? penalty * k.chroma : penalty) + tie));
-    const float re = ((h.x * a.x + h.y * a.y) * k.data_penalty + b.x * penalty) * inverse;
-    const float im = ((h.x * a.y - h.y * a.x) * k.data_penalty + b.y * penalty) * inverse;
-    p.first[at] = make_float2(re, im);
-    p.second[at] = make_float2(h.x * re - h.y * im, h.x * im + h.y * re);
+    const int64_t plane = (picture * p.channels + c) * p.height;
+    const float stiff = steep * (c ? penalty * k.chroma : penalty) + tie;
+    float a[2], b[2];
+    float2* first = p.first + (Pairs ? (plane + down) * p.width + along : plane * half + i);
+    float2* second = Pairs ? p.first + (plane + other_down) * p.width + other_along : p.second + plane * half + i;
+    const float2 u = *first, v = *second;
+    a[0] = Pairs ? (u.x + v.x) * 0.5f : u.x;
+    a[1] = Pairs ? (u.y - v.y) * 0.5f : u.y;
+    b[0] = Pairs ? (u.y + v.y) * 0.5f : v.x;
+    b[1] = Pairs ? (v.x - u.x) * 0.5f : v.y;
+    sparse_least_squares(h, stiff, k.data_penalty, penalty, k.scale, a, b);
+    if (Pairs && alone) {
+      *first = make_float2(a[0], b[0]);
+    } else if (Pairs) {
+      *first = make_float2(a[0] - b[1], a[1] + b[0]);
+      *second = make_float2(a[0] + b[1], b[0] - a[1]);
+    } else {
+      *first = make_float2(a[0], a[1]);
+      *second = make_float2(b[0], b[1]);
+    }
   }
 }
 
@@ -278,7 +296,7 @@ void launch_sparse_steepness(int height, int width, float* steepness, Stream str
 void launch_sparse_solve(const SparseSolve& p, Stream stream) {
   const Solve k = {p, float(p.data_penalty), float(p.chroma_weight * p.chroma_weight), float(p.scale)};
   const int64_t blocks = blocks_for(int64_t(p.height) * (p.width / 2 + 1), kThreads);
-  launch("sparse_solve", sparse_solve, dim3(p.pictures * blocks), dim3(kThreads), 0, stream, k, blocks);
+  launch("sparse_solve", p.second ? sparse_solve<false> : sparse_solve<true>, dim3(p.pictures * blocks), dim3(kThreads), 0, stream, k, blocks);
 }
 
 void launch_sparse_split(int64_t pictures, int channels, int64_t pixels, SparsePair<const float> rgb,

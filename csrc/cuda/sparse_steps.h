@@ -38,12 +38,13 @@ struct SparsePoints {
 
 void launch_sparse_points(const SparsePoints& points, Stream stream);
 
-// Half spectra (pictures, channels, height, width / 2 + 1), complex numbers in natural order: those of data and right
-// side become those of the scene and the blurred scene, times `scale`.
+// The spectra of data and right side become those of the scene and of the blurred scene, times `scale`: two half spectra
+// (pictures, channels, height, width / 2 + 1), or as pairs one whole (pictures, channels, height, width), complex numbers
+// in natural order.
 struct SparseSolve {
   int64_t pictures;
   int channels, height, width;
-  float2 *first, *second;
+  float2 *first, *second;  // second null: as pairs, the first the whole spectrum of data + i right side
   const float2* otf;  // (height, width / 2 + 1), otf_picture apart from picture to picture
   int64_t otf_picture;
   const float* steepness;  // sparse_steepness_size() floats
@@ -52,6 +53,7 @@ struct SparseSolve {
 };
 
 inline int64_t sparse_steepness_size(int height, int width) { return int64_t(height) + width / 2 + 1; }
+// The squared responses of the differences, down and then along.
 void launch_sparse_steepness(int height, int width, float* steepness, Stream stream);
 void launch_sparse_solve(const SparseSolve& solve, Stream stream);
 
