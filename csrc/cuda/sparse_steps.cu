@@ -59,7 +59,7 @@ struct Points {
 // The blurred scene of a pixel of the frame to what the transform is given of the data: data less their dual.
 template <int C>
 __device__ __forceinline__ void data_of_pixel(const Points& k, int64_t picture, int row, int column,
-                                              const float* own, float* out) {
+                                              const float* inverse_outlier, const float* own, float* out) {
   const SparsePoints& p = k.p;
   float rgb[C], change[C];
   opponent_join<C, float>(own, rgb);
@@ -73,7 +73,7 @@ __device__ __forceinline__ void data_of_pixel(const Points& k, int64_t picture, 
     if (p.known) {
       float known = p.known[at];
       if (p.reweigh) {
-        const float trust = cauchy_trust(rgb[c] - observed, float(1 / p.levels[picture * kLevels + 5 + c]));
+        const float trust = cauchy_trust(rgb[c] - observed, inverse_outlier[c]);
         known = known > 0 ? trust : known;
         p.known[at] = known;
       }
@@ -90,7 +90,7 @@ __device__ __forceinline__ void data_of_pixel(const Points& k, int64_t picture, 
 // What ties a pixel of the scene to its bounds, in units of the gradients' penalty.
 template <int C>
 __device__ __forceinline__ void bound_of_pixel(const Points& k, int64_t picture, int y, int x, bool framed,
-                                               const float* own, float* out) {
+                                               const float* lower, const float* own, float* out) {
   const SparsePoints& p = k.p;
   float rgb[C];
   opponent_join<C, float>(own, rgb);
@@ -99,7 +99,7 @@ __device__ __forceinline__ void bound_of_pixel(const Points& k, int64_t picture,
     float* dual = p.dual_bound + ((picture * C + c) * p.height + y) * p.pitch + x;
     const float free = rgb[c] + *dual;
     float held = p.dark_outside && !framed ? 0.0f : free;
-    held = at_least(held, float(p.levels[picture * kLevels + 2 + c]));
+    held = at_least(held, lower[c]);
     *dual = free - held;
     rgb[c] = (held + held - free) * k.bound_penalty;
   }
@@ -120,8 +120,14 @@ __global__ void __launch_bounds__(kWarp* kWarps) sparse_points(Points k) {
   const bool writes = lane > 0 && start < width;
   const int64_t pixels = int64_t(height) * width, direction = int64_t(height) * p.pitch;
 
+  float lower[C], inverse_outlier[C];
+  IMGR_UNROLL
+  for (int c = 0; c < C; ++c) {
+    lower[c] = p.dual_bound ? float(p.levels[picture * kLevels + 2 + c]) : 0.0f;
+    inverse_outlier[c] = p.reweigh ? float(1 / p.levels[picture * kLevels + 5 + c]) : 0.0f;
+  }
   float2 own[C], next[C];
-  float above[C];
+  float above[C] = {};
   const auto load_next = [&](int y) {
     const int64_t at = picture * C * pixels + int64_t(y < height ? y : 0) * width + x;
     IMGR_UNROLL
@@ -167,13 +173,13 @@ __global__ void __launch_bounds__(kWarp* kWarps) sparse_points(Points k) {
     if (p.dual_bound) {
       IMGR_UNROLL
       for (int c = 0; c < C; ++c) part[c] = own[c].x;
-      bound_of_pixel<C>(k, picture, y, x, framed, part, out);
+      bound_of_pixel<C>(k, picture, y, x, framed, lower, part, out);
       IMGR_UNROLL
       for (int c = 0; c < C; ++c) total[c] += out[c];
     }
     IMGR_UNROLL
     for (int c = 0; c < C; ++c) part[c] = out[c] = own[c].y;
-    if (framed) data_of_pixel<C>(k, picture, frame_row, frame_column, part, out);
+    if (framed) data_of_pixel<C>(k, picture, frame_row, frame_column, inverse_outlier, part, out);
     IMGR_UNROLL
     for (int c = 0; c < C; ++c) {
       store_both<Pairs>(p.to, (picture * C + c) * pixels + int64_t(y) * width + x, out[c], total[c]);
