@@ -70,9 +70,9 @@ IMGR_HD T shrink_hyper_laplacian(T square, S pull, S dead) {
   return length > T{} + dead ? kept * inverse : T{};
 }
 
-// The least squares of one frequency, complex numbers as (re, im): the spectra of the data and of the right side, in units
-// of the penalty, become those of the scene and of the blurred scene. h: the transfer function; stiff: penalty times squared
-// response of the weighted differences, and the tie; scale: that of the inverse transforms.
+// The least squares of one frequency, complex numbers as (re, im): the spectra of the data and of the right side, in
+// units of the penalty, become those of the scene and of the blurred scene. h: the transfer function; stiff: penalty times
+// squared response of the weighted differences, and the tie; scale: that of the inverse transforms.
 template <class S, class T>
 IMGR_HD void sparse_least_squares(const T* h, T stiff, S data_penalty, S penalty, S scale, T* a, T* b) {
   const T inverse = T{} + scale / ((h[0] * h[0] + h[1] * h[1]) * data_penalty + stiff);

@@ -59,8 +59,8 @@ void bind_sparse_steps(py::module_& m) {
     p.hyper_laplacian = whole("hyper_laplacian"), p.dark_outside = whole("dark_outside"), p.reweigh = whole("reweigh");
     launch_sparse_points(p, nullptr);
   });
-  m.def("sparse_solve", [](Spectra first, py::object second, Spectra otf, Doubles levels, int width, double data_penalty,
-                           double chroma_weight, double scale) {
+  m.def("sparse_solve", [](Spectra first, py::object second, Spectra otf, Doubles levels, int width,
+                           double data_penalty, double chroma_weight, double scale) {
     SparseSolve p = {};
     p.pictures = first.shape(0), p.channels = int(first.shape(1)), p.height = int(first.shape(2)), p.width = width;
     p.first = reinterpret_cast<float2*>(first.mutable_data());
