@@ -302,8 +302,8 @@ void launch_sparse_steepness(int height, int width, float* steepness, Stream str
 void launch_sparse_solve(const SparseSolve& p, Stream stream) {
   const Solve k = {p, float(p.data_penalty), float(p.chroma_weight * p.chroma_weight), float(p.scale)};
   const int64_t blocks = blocks_for(int64_t(p.height) * (p.width / 2 + 1), kThreads);
-  launch("sparse_solve", p.second ? sparse_solve<false> : sparse_solve<true>, dim3(p.pictures * blocks), dim3(kThreads), 0,
-         stream, k, blocks);
+  launch("sparse_solve", p.second ? sparse_solve<false> : sparse_solve<true>, dim3(p.pictures * blocks), dim3(kThreads),
+         0, stream, k, blocks);
 }
 
 void launch_sparse_split(int64_t pictures, int channels, int64_t pixels, SparsePair<const float> rgb,

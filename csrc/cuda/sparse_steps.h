@@ -39,8 +39,8 @@ struct SparsePoints {
 void launch_sparse_points(const SparsePoints& points, Stream stream);
 
 // The spectra of data and right side become those of the scene and of the blurred scene, times `scale`: two half
-// spectra (pictures, channels, height, width / 2 + 1), or as pairs one whole (pictures, channels, height, width), complex
-// numbers in natural order.
+// spectra (pictures, channels, height, width / 2 + 1), or as pairs one whole (pictures, channels, height, width),
+// complex numbers in natural order.
 struct SparseSolve {
   int64_t pictures;
   int channels, height, width;
