@@ -70,4 +70,18 @@ IMGR_HD T shrink_hyper_laplacian(T square, S pull, S dead) {
   return length > T{} + dead ? kept * inverse : T{};
 }
 
+// The least squares of one frequency, complex numbers as (re, im): the spectra of the data and of the right side, in
+// units of the penalty, become those of the scene and of the blurred scene. h: the transfer function; stiff: penalty times
+// squared response of the weighted differences, and the tie; scale: that of the inverse transforms.
+template <class S, class T>
+IMGR_HD void sparse_least_squares(const T* h, T stiff, S data_penalty, S penalty, S scale, T* a, T* b) {
+  const T inverse = T{} + scale / ((h[0] * h[0] + h[1] * h[1]) * data_penalty + stiff);
+  const T re = ((h[0] * a[0] + h[1] * a[1]) * data_penalty + b[0] * penalty) * inverse;
+  const T im = ((h[0] * a[1] - h[1] * a[0]) * data_penalty + b[1] * penalty) * inverse;
+  a[0] = re;
+  a[1] = im;
+  b[0] = h[0] * re - h[1] * im;
+  b[1] = h[0] * im + h[1] * re;
+}
+
 }  // namespace imgrestore

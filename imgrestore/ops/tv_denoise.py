@@ -16,6 +16,7 @@ from imgrestore import _native
 _CHECK = 8  # iterations from one look at the stopping rule to the next, here and in the kernel
 _SECONDS = 0.2  # how long the native op may run before Python looks at the keyboard
 _QUICK = 1 << 25  # updates of a pixel that take less than that on any processor
+_QUICK_ON_CUDA = 1 << 30  # and on any GPU
 
 
 def tv_denoise(
@@ -33,7 +34,8 @@ def tv_denoise(
 
     TV is the isotropic one, the sum of the lengths of the gradients, with forward differences and nothing beyond the
     frame. With ``accelerate=False`` the iterates are those of `skimage.restoration.denoise_tv_chambolle`. Where the
-    native library is loaded, float32 pictures on the CPU are denoised by it; all else runs on `tv_denoise_reference`.
+    native library is loaded, float32 pictures on the CPU and on CUDA devices are denoised by it; all else runs on
+    `tv_denoise_reference`. On a CUDA device nothing waits for the result, unless `progress` is to be called.
 
     Parameters
     ----------
@@ -251,8 +253,11 @@ def _run(
     progress: Callable[[float], object] | None,
 ) -> Tensor:
     """All pictures: many at a time where they are small, in several calls where one is large."""
+    if progress is None and _native.on_cuda(items):  # one call, which can be captured in a CUDA graph
+        picture: Tensor = native(items, None, weight, ndim, accelerate, 0, updates, tol, 0.0, False)[0]
+        return picture
     each = items[0].numel() * max(updates, 1)
-    together = max(1, min(len(items), _QUICK // each))
+    together = max(1, min(len(items), _quick(items) // each))
     pictures = []
     for first in range(0, len(items), together):
         group = items[first : first + together]
@@ -264,21 +269,25 @@ def _run(
     return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
 
 
+def _quick(items: Tensor) -> int:
+    return _QUICK_ON_CUDA if _native.on_cuda(items) else _QUICK
+
+
 def _chunks(
     native: Any, group: Tensor, weight: float, ndim: int, accelerate: bool, updates: int, tol: float
 ) -> Iterator[tuple[Tensor, float]]:
     """Pictures and the fraction done, chunk by chunk: the first is small, and shows how large the others may be."""
     dual, done, energy = None, 0, 0.0
     # Several pictures are few enough to need one chunk: each stops by itself, which the next chunk would not know.
-    chunk = updates if len(group) > 1 else max(_CHECK, _QUICK // group.numel() // _CHECK * _CHECK)
+    chunk = updates if len(group) > 1 else max(_CHECK, _quick(group) // group.numel() // _CHECK * _CHECK)
     while True:
         count = min(chunk, updates - done)
         last = done + count == updates
         start = time.perf_counter()
         picture, dual, outcome = native(group, dual, weight, ndim, accelerate, done, count, tol, energy, not last)
-        seconds = time.perf_counter() - start
-        done += count
         _, energy, stopped = outcome[0].tolist()
+        seconds = time.perf_counter() - start  # on a GPU, the result is there only now
+        done += count
         if last or stopped:
             yield picture, 1.0
             return
