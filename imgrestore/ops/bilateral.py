@@ -17,6 +17,7 @@ from imgrestore.ops._boundary import (
     check_positive,
     check_radius,
     extend,
+    kernels_take,
     twin_gradients,
 )
 
@@ -86,7 +87,7 @@ def bilateral(
     """
     boundary_number, radius = _check(image, sigma_space, sigma_range, guide, radius, boundary, channels)
     native_kind = image.dtype == torch.float32 and image.shape[-3 if channels else -1]
-    if native_kind and _native.takes(*((image,) if guide is None else (image, guide))):
+    if native_kind and kernels_take(*((image,) if guide is None else (image, guide))):
         native = _native.op("bilateral", _register)
         if native is not None:
             reference = image if guide is None else guide

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from imgrestore import _native
-from imgrestore.ops._boundary import BOUNDARIES, check_boundary, check_image, check_radius, extend, fold
+from imgrestore.ops._boundary import BOUNDARIES, check_boundary, check_image, check_radius, extend, fold, kernels_take
 
 
 def box(image: Tensor, radius: int | tuple[int, int], *, boundary: str = "reflect") -> Tensor:
@@ -53,7 +53,7 @@ def box(image: Tensor, radius: int | tuple[int, int], *, boundary: str = "reflec
     tensor([[1.5000, 3.0000, 4.5000]])
     """
     radii, number = _check(image, radius, boundary)
-    if image.dtype == torch.float32 and _native.takes(image):
+    if image.dtype == torch.float32 and kernels_take(image):
         native = _native.op("box", _register)
         if native is not None:
             return native(image, *radii, number)

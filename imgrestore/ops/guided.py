@@ -14,6 +14,7 @@ from imgrestore.ops._boundary import (
     check_leading,
     check_positive,
     check_radius,
+    kernels_take,
     twin_gradients,
 )
 from imgrestore.ops.box import box_reference
@@ -68,7 +69,7 @@ def guided(image: Tensor, guide: Tensor, radius: int, eps: float, *, channels: b
     """
     eps = _check(image, guide, radius, eps, channels)
     native_kind = image.dtype == torch.float32
-    if native_kind and _native.takes(image, guide):
+    if native_kind and kernels_take(image, guide):
         native = _native.op("guided", _register)
         if native is not None:
             return native(image, guide, radius, eps, channels)
