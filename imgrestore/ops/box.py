@@ -14,10 +14,11 @@ from imgrestore.ops._boundary import BOUNDARIES, check_boundary, check_image, ch
 def box(image: Tensor, radius: int | tuple[int, int], *, boundary: str = "reflect") -> Tensor:
     """Average over a window of (2 r + 1) x (2 r + 1) pixels, in a time that does not depend on r.
 
-    Where the native library is loaded it filters float32 on the CPU; everything else runs on `box_reference`. The
-    native sums run down the columns in float64, begun afresh every few rows. An image that holds NaN or infinity, or
-    pixels more than eight orders apart, is summed without a subtraction (van Herk 1992), more slowly. Either way
-    rounding does not add up along the image, and such a pixel tells in no window but those that hold it.
+    Where the native libraries are loaded they filter float32 on the CPU and on CUDA devices (there with up to 8 leading
+    dimensions); everything else runs on `box_reference`. On the CPU sums run down the columns in float64, begun afresh
+    every few rows. An image that holds NaN or infinity, or pixels more than eight orders apart, is summed without a
+    subtraction (van Herk 1992), more slowly; on CUDA devices every image is. Either way rounding does not add up along
+    the image, and such a pixel tells in no window but those that hold it.
 
     Parameters
     ----------
