@@ -13,7 +13,7 @@ Tensor box(const Tensor& image_in, int64_t radius_y, int64_t radius_x, int64_t b
                   "box: radius must be from 0 to 2^24");
   STD_TORCH_CHECK(boundary >= 0 && boundary < kBoundaries, "box: unknown boundary");
   const Tensor image = dense_rows(image_in);
-  Tensor out = torch::stable::new_empty(image, sizes_before(image, 0));
+  Tensor out = torch::stable::new_empty(image, leading_sizes(image, 0));
   if (!out.numel()) return out;
   const OnDevice device(image);
   BoxPlanes planes = {filter_planes(image, out, boundary), int(radius_y), int(radius_x), nullptr};

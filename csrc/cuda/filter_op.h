@@ -1,5 +1,6 @@
 #pragma once
 
+#include "../planes.h"
 #include "filter_tile.h"
 #include "op_support.h"
 
@@ -13,12 +14,6 @@ inline torch::stable::Tensor dense_rows(const torch::stable::Tensor& t) {
   return t.stride(last) == 1 || t.size(last) == 1 ? t : torch::stable::contiguous(t);
 }
 
-inline std::vector<int64_t> sizes_before(const torch::stable::Tensor& t, int64_t skip) {
-  std::vector<int64_t> sizes;
-  for (int64_t d = 0; d + skip < t.dim(); ++d) sizes.push_back(t.size(d));
-  return sizes;
-}
-
 inline int64_t count_of(const std::vector<int64_t>& sizes) {
   int64_t count = 1;
   for (const int64_t size : sizes) count *= size;
@@ -29,7 +24,7 @@ inline int64_t count_of(const std::vector<int64_t>& sizes) {
 inline FilterPlanes filter_planes(const torch::stable::Tensor& image, torch::stable::Tensor& out, int64_t boundary) {
   const int64_t h = image.size(image.dim() - 2), w = image.size(image.dim() - 1);
   STD_TORCH_CHECK(h < kLongestSide && w < kLongestSide, "height and width must be below 2^30");
-  const std::vector<int64_t> sizes = sizes_before(image, 2);
+  const std::vector<int64_t> sizes = leading_sizes(image, 2);
   return {data_of<float>(image), walk_of(image, sizes, 2), image.stride(image.dim() - 2), room_of<float>(out),
           count_of(sizes),       int(h),                   int(w),                        Boundary(boundary)};
 }

@@ -18,7 +18,7 @@ Tensor separable(const Tensor& image_in, const Tensor& row_taps_in, const Tensor
   const Tensor image = dense_rows(image_in);
   const Tensor row_taps = torch::stable::contiguous(row_taps_in);
   const Tensor column_taps = torch::stable::contiguous(column_taps_in);
-  Tensor out = torch::stable::new_empty(image, sizes_before(image, 0));
+  Tensor out = torch::stable::new_empty(image, leading_sizes(image, 0));
   if (!out.numel()) return out;
   const OnDevice device(image);
   SeparablePlanes planes = {filter_planes(image, out, boundary), data_of<float>(row_taps), data_of<float>(column_taps),

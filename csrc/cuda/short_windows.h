@@ -19,14 +19,15 @@ __device__ __forceinline__ void sum_common(const In& in, int n, int first, const
     for (int q = 0; q < Q; ++q) before[j][q] = before[j + 1][q] + x[q];
   }
   int k = G - 1;
-  for (; k + 4 <= n; k += 4) {
-    float y[4][Q];
+  constexpr int kAtOnce = Q > 4 ? 2 : 4;  // what registers hold
+  for (; k + kAtOnce <= n; k += kAtOnce) {
+    float y[kAtOnce][Q];
     IMGR_UNROLL
-    for (int i = 0; i < 4; ++i) in(first + k + i, y[i]);
+    for (int i = 0; i < kAtOnce; ++i) in(first + k + i, y[i]);
     IMGR_UNROLL
-    for (int q = 0; q < Q; ++q) {
-      common[0][q] += y[0][q] + y[1][q];
-      common[1][q] += y[2][q] + y[3][q];
+    for (int i = 0; i < kAtOnce; i += 2) {
+      IMGR_UNROLL
+      for (int q = 0; q < Q; ++q) common[i / 2][q] += y[i][q] + y[i + 1][q];
     }
   }
   for (; k < n; ++k) {
