@@ -20,6 +20,12 @@ inline int64_t count_of(const std::vector<int64_t>& sizes) {
   return count;
 }
 
+inline bool same_walk(const PlaneWalk& a, const PlaneWalk& b) {
+  bool same = a.dims == b.dims;
+  for (int d = 0; same && d < a.dims; ++d) same = a.stride[d] == b.stride[d];
+  return same;
+}
+
 // Planes of an image and an output of the same shape.
 inline FilterPlanes filter_planes(const torch::stable::Tensor& image, torch::stable::Tensor& out, int64_t boundary) {
   const int64_t h = image.size(image.dim() - 2), w = image.size(image.dim() - 1);

@@ -7,12 +7,6 @@ namespace {
 
 using torch::stable::Tensor;
 
-bool same_walk(const PlaneWalk& a, const PlaneWalk& b) {
-  bool same = a.dims == b.dims;
-  for (int d = 0; same && d < a.dims; ++d) same = a.stride[d] == b.stride[d];
-  return same;
-}
-
 Tensor guided(const Tensor& image_in, const Tensor& guide_in, int64_t radius, double eps, bool channels) {
   const int64_t skip = channels ? 3 : 2;
   STD_TORCH_CHECK(is_float(image_in) && is_float(guide_in), "guided: image and guide must be float32");

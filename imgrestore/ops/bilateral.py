@@ -38,8 +38,8 @@ def bilateral(
 
     Neighbours within a disk weigh ``exp(-distance^2 / (2 sigma_space^2) - difference^2 / (2 sigma_range^2))``. With a
     `guide` the difference is that of the guide's pixels, and the filter the joint one (Petschnigg et al. 2004).
-    Gradients run to the image and to the guide. Where the native library is loaded it filters float32 on the CPU;
-    everything else runs on `bilateral_reference`.
+    Gradients run to the image and to the guide. Where the native libraries are loaded they filter float32 on the CPU
+    and on CUDA devices (there with up to 8 leading dimensions); everything else runs on `bilateral_reference`.
 
     Parameters
     ----------
