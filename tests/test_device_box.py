@@ -41,6 +41,12 @@ def test_windows_longer_than_a_tile_down_the_columns(device, radius, boundary):
     check(device, planes(300, 35), radius, boundary)
 
 
+@pytest.mark.parametrize("boundary", ALL)
+@pytest.mark.parametrize(("height", "radius"), [(300, 384), (140, 390), (700, 400), (600, 700)])
+def test_windows_that_share_groups_of_rows(device, height, radius, boundary):
+    check(device, planes(2, height, 3), (radius, 1), boundary)
+
+
 @pytest.mark.parametrize("boundary", ["mirror", "zero"])
 @pytest.mark.parametrize("radius", [(0, 25), (1, 300), (0, 1100), (0, 1500)], ids=str)
 def test_windows_longer_than_a_tile_along_the_rows(device, radius, boundary):

@@ -48,6 +48,11 @@ def test_radius_much_larger_than_the_picture(device):
         check(device, planes(*size), planes(3, *size, seed=1), 100, 1e-2, channels=True)
 
 
+def test_windows_that_share_groups_of_rows(device):
+    check(device, planes(3, 140, 5), planes(140, 5, seed=1), 400, 1e-2)
+    check(device, planes(140, 5), planes(3, 140, 5, seed=1), 400, 1e-2, channels=True)
+
+
 def test_pictures_wider_than_a_tile(device):
     image, guide, colors = planes(3, 2200), planes(3, 2200, seed=1), planes(3, 3, 2200, seed=2)
     check(device, image, guide, 40, 1e-2)

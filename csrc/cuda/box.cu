@@ -48,23 +48,23 @@ __global__ void __launch_bounds__(FilterTile::kThreads, 3) box_tile(BoxPlanes p,
   filter_tile(p.planes, first_plane, filter, shared);
 }
 
-bool is_short(int radius_y, int radius_x) { return radius_y <= kMostRadius && radius_x <= kMostRadius; }
+bool is_short(const BoxPlanes& p) { return p.radius_y <= kMostRadius && p.radius_x <= kMostRadius; }
 
 }  // namespace
 
-bool box_needs_scratch(int radius_y, int radius_x, int width) {
-  return !is_short(radius_y, radius_x) && long_windows_need_scratch(width);
+int64_t box_room(const BoxPlanes& p) {
+  return is_short(p) ? 0 : p.planes.planes * long_windows_room(p.planes.height, p.planes.width, p.radius_y);
 }
 
 void launch_box(const BoxPlanes& planes, Stream stream) {
   const FilterPlanes& q = planes.planes;
-  if (!is_short(planes.radius_y, planes.radius_x)) {
+  if (!is_short(planes)) {
     LongWindows w = {};
     w.source.a = q.image;
     w.source.a_walk = q.walk;
     w.source.a_stride = q.row_stride;
-    w.scratch = box_needs_scratch(planes.radius_y, planes.radius_x, q.width) ? planes.scratch : q.out;
     w.out = q.out;
+    w.room = planes.room;
     w.planes = q.planes;
     w.height = q.height;
     w.width = q.width;

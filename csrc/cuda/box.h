@@ -7,10 +7,10 @@ namespace imgrestore {
 struct BoxPlanes {
   FilterPlanes planes;
   int radius_y, radius_x;
-  float* scratch;  // as many pixels as out, where box_needs_scratch()
+  float* room;  // box_room() floats
 };
 
-bool box_needs_scratch(int radius_y, int radius_x, int width);
+int64_t box_room(const BoxPlanes& planes);
 void launch_box(const BoxPlanes& planes, Stream stream);
 
 }  // namespace imgrestore

@@ -17,9 +17,8 @@ Tensor box(const Tensor& image_in, int64_t radius_y, int64_t radius_x, int64_t b
   if (!out.numel()) return out;
   const OnDevice device(image);
   BoxPlanes planes = {filter_planes(image, out, boundary), int(radius_y), int(radius_x), nullptr};
-  const bool scratch = box_needs_scratch(planes.radius_y, planes.radius_x, planes.planes.width);
-  Tensor room = torch::stable::new_empty(image, {scratch ? out.numel() : 0});
-  planes.scratch = room_of<float>(room);
+  Tensor room = torch::stable::new_empty(image, {box_room(planes)});
+  planes.room = room_of<float>(room);
   launch_box(planes, device.stream());
   return out;
 }

@@ -309,7 +309,7 @@ constexpr int long_slots() {
 }
 
 template <class Model>
-void run_long(const Chunk& chunk, float* scratch, Stream stream) {
+void run_long(const Chunk& chunk, float* room, Stream stream) {
   const GuidedPlanes& p = chunk.p;
   const int64_t pixels = int64_t(p.height) * p.width, apart = chunk.planes * pixels;
   LongWindows w = {};
@@ -318,9 +318,9 @@ void run_long(const Chunk& chunk, float* scratch, Stream stream) {
   w.width = p.width;
   w.radius_y = w.radius_x = p.radius;
   w.boundary = Boundary::kShrink;
+  w.room = room;
   const auto run = [&](float* out) {
     w.out = out;
-    w.scratch = scratch ? scratch : out;
     launch_long_windows(w, stream);
   };
   for (int q = 0; q < Model::Q; ++q) {
@@ -370,20 +370,20 @@ void run_short(const Chunk& chunk, Stream stream) {
 // How the room is shared out: levels, then as many planes of numbers as `slots` for some of the planes at a time.
 struct Plan {
   int pictures, slots;
-  bool is_short, scratch;
+  bool is_short;
   int64_t each, levels, planes;
 };
 Plan plan_of(const GuidedPlanes& p) {
   Plan plan = {};
   plan.pictures = p.self ? 1 : p.channels + 1;
   plan.is_short = p.radius <= kMostRadius;
-  plan.scratch = !plan.is_short && long_windows_need_scratch(p.width);
   const bool color = p.channels == 3;
   plan.slots = plan.is_short ? p.channels + 1
                : color       ? long_slots<GuidedColor>()
                : p.self      ? long_slots<GuidedSelf>()
                              : long_slots<GuidedGray>();
-  plan.each = int64_t(p.height) * p.width * (plan.slots + plan.scratch);
+  plan.each = int64_t(p.height) * p.width * plan.slots;
+  if (!plan.is_short) plan.each += long_windows_room(p.height, p.width, p.radius);
   plan.levels = (p.planes * plan.pictures + 63) / 64 * 64;
   const int64_t most = (plan.is_short ? kShortRoom : kLongRoom) / plan.each;
   plan.planes = most < 1 ? 1 : most < p.planes ? most : p.planes;
@@ -404,7 +404,7 @@ void run(const GuidedPlanes& p, Stream stream) {
     if (plan.is_short) {
       run_short<Model>(chunk, stream);
     } else {
-      run_long<Model>(chunk, plan.scratch ? chunk.models + plan.slots * count * pixels : nullptr, stream);
+      run_long<Model>(chunk, chunk.models + plan.slots * count * pixels, stream);
     }
   }
 }

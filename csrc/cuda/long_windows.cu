@@ -1,19 +1,22 @@
 #include "long_windows.h"
 
 #include "lanes.h"
+#include "place_runs.h"
 
 // Sums over long windows, van Herk's way: the pixels of a tile's windows are cut into segments as long as a window, and summed
 // in each segment from its beginning on and from its end back; a window is the end of one segment and the beginning of the next.
 // Nothing is subtracted. Of a window longer than a tile what all results have in common is summed once for the tile.
 //
-// A pixel is read 1 + (n - 1) / 256 times on its way down, n being the window's height, mostly from the second cache, and
-// written; read 1 + (n - 1) / 2048 times along the rows, and written: 16 bytes a pixel where caches serve the rest, the floor of
-// a single pass being 8.
+// Down the columns a pixel is read 1 + (n - 1) / 256 times, n being the window's height, mostly from the second cache, and where
+// that would be more than four times, sums of 64 rows made beforehand take the pixels' place: for n = 2001 it is read 3.5 times,
+// and a window higher by 16384 costs one more. Along the rows it is 1 + (n - 1) / 2048 times. With what both passes write that
+// is 16 bytes a pixel where caches serve the rest; the floor of a single pass is 8.
 namespace imgrestore {
 namespace {
 
 constexpr int kChunk = 16;                               // elements a thread holds in registers
 constexpr int kDownRows = 256, kDownWarps = 32;          // results of a block down the columns; a warp is 32 columns
+constexpr int kGroupRows = 64, kGroupWarps = 8;          // rows of a sum made beforehand; such sums of a block
 constexpr int kAlongColumns = 2048, kAlongThreads = 256;  // results of a block along a row
 
 // What is summed for one tile: windows that begin at `first`, n long; L of each, in `elements` neighbours of which those from L on
@@ -39,6 +42,10 @@ struct Settled {
     const float error = (hi - (sum - part)) + (x - part);
     hi = sum;
     if (error == error) lo += error;  // not where the sum is infinite
+  }
+  __device__ __forceinline__ void add(const Settled& x, int times) {
+    add(x.hi * float(times));
+    lo += x.lo * float(times);
   }
   __device__ __forceinline__ float value() const { return hi + lo; }
 };
@@ -79,15 +86,53 @@ __device__ __forceinline__ void sum_backwards(float* v, int at_end, int L, Settl
   }
 }
 
-__device__ __forceinline__ float pixel_at(const WindowSource& s, const float* a, const float* b, float a_level,
-                                          float b_level, int row, int column) {
-  const float x = a[row * s.a_stride + column] - a_level;
-  return b ? x * (b[row * s.b_stride + column] - b_level) : x;
+// A plane's pictures at one column.
+struct Column {
+  const float *a, *b;
+  float a_level, b_level;
+  __device__ __forceinline__ Column(const WindowSource& s, int64_t plane, int x) {
+    a = s.a + s.a_walk.offset(plane) + x;
+    b = s.b ? s.b + s.b_walk.offset(plane) + x : nullptr;
+    a_level = s.levels ? s.levels[plane * s.levels_each + s.a_level] : 0.0f;
+    b_level = s.levels ? s.levels[plane * s.levels_each + s.b_level] : 0.0f;
+  }
+  __device__ __forceinline__ float operator()(const WindowSource& s, int row) const {
+    const float x = a[row * s.a_stride] - a_level;
+    return b ? x * (b[row * s.b_stride] - b_level) : x;
+  }
+};
+
+// A launch's windows, and what their room is cut into.
+struct Work {
+  LongWindows p;
+  float* scratch;  // sums down the columns
+  float* groups;   // those of each kGroupRows rows that are whole, plane by plane; nullptr where there are none
+};
+
+// A warp for one group of rows.
+__global__ void __launch_bounds__(kGroupWarps* kWarp) sum_groups(Work work) {
+  const LongWindows& p = work.p;
+  const int count = p.height / kGroupRows, tiles_x = (p.width + kWarp - 1) / kWarp;
+  const int tiles = tiles_x * ((count + kGroupWarps - 1) / kGroupWarps), tile = blockIdx.x % tiles;
+  const int64_t plane = blockIdx.x / tiles;
+  const int x = tile % tiles_x * kWarp + int(threadIdx.x % kWarp);
+  const int group = tile / tiles_x * kGroupWarps + int(threadIdx.x / kWarp);
+  if (x >= p.width || group >= count) return;
+  const Column column(p.source, p.first_plane + plane, x);
+  Settled sum;
+  for (int k = 0; k < kGroupRows; k += 8) {
+    float v[8];
+    IMGR_UNROLL
+    for (int i = 0; i < 8; ++i) v[i] = column(p.source, group * kGroupRows + k + i);
+    sum.add(((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7])));
+  }
+  work.groups[(plane * count + group) * p.width + x] = sum.value();
 }
 
 // Lanes are columns, and each warp has a chunk of rows.
-__global__ void __launch_bounds__(kDownWarps* kWarp, 1) sum_down(LongWindows p) {
+__global__ void __launch_bounds__(kDownWarps* kWarp, 1) sum_down(Work work) {
   IMGR_SHARED(float, shared);
+  const LongWindows& p = work.p;
   const int warps = blockDim.x / kWarp, warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
   float* const forwards = shared;  // of each element, from its segment's beginning on
   float* const heads = forwards + warps * kChunk * kWarp;
@@ -97,30 +142,32 @@ __global__ void __launch_bounds__(kDownWarps* kWarp, 1) sum_down(LongWindows p) 
   const int64_t plane = blockIdx.x / tiles, walk = p.first_plane + plane;
   const int tile = blockIdx.x % tiles, x = tile % tiles_x * kWarp + lane, y0 = tile / tiles_x * kDownRows;
   const Run run(y0, p.height, kDownRows, p.radius_y);
-  const WindowSource& s = p.source;
   const bool inside = x < p.width;
-  const float* a = s.a + s.a_walk.offset(walk) + (inside ? x : 0);
-  const float* b = s.b ? s.b + s.b_walk.offset(walk) + (inside ? x : 0) : nullptr;
-  const float a_level = s.levels ? s.levels[walk * s.levels_each + s.a_level] : 0.0f;
-  const float b_level = s.levels ? s.levels[walk * s.levels_each + s.b_level] : 0.0f;
+  const Column column(p.source, walk, inside ? x : 0);
 
   const int begin = warp * kChunk, at = begin % run.L;
   float v[kChunk];
   IMGR_UNROLL
   for (int k = 0; k < kChunk; ++k) {
     const int row = begin + k < run.elements ? edge_index(run.place(begin + k), p.height, p.boundary) : -1;
-    v[k] = row < 0 ? 0.0f : pixel_at(s, a, b, a_level, b_level, row, 0);
+    v[k] = row < 0 ? 0.0f : column(p.source, row);
   }
   Settled core;
-  int common = run.first + run.L, common_end = common + run.skip;
-  if (p.boundary == Boundary::kZero || p.boundary == Boundary::kShrink) {
-    common = max(common, 0);
-    common_end = min(common_end, p.height);
-  }
-  for (int i = common + warp; i < common_end; i += warps) {
-    const int row = edge_index(i, p.height, p.boundary);
-    core.add(pixel_at(s, a, b, a_level, b_level, row, 0));
-  }
+  const int common = run.first + run.L, count = p.height / kGroupRows;
+  place_runs(common, common + run.skip, p.height, p.boundary, [&](int first, int end, int times) {
+    // Whole groups in the middle, single rows before and behind.
+    const int group = (first + kGroupRows - 1) / kGroupRows, group_end = end / kGroupRows;
+    const bool grouped = work.groups && group < group_end;
+    const int before_end = grouped ? group * kGroupRows : end, behind = grouped ? group_end * kGroupRows : end;
+    Settled sum;
+    for (int i = first + warp; i < before_end; i += warps) sum.add(column(p.source, i));
+    for (int i = behind + warp; i < end; i += warps) sum.add(column(p.source, i));
+    if (grouped) {
+      const float* sums = work.groups + plane * count * p.width + (inside ? x : 0);
+      for (int g = group + warp; g < group_end; g += warps) sum.add(sums[int64_t(g) * p.width]);
+    }
+    core.add(sum, times);
+  });
   const Ends ends = ends_of(v, at, run.L);
   heads[warp * kWarp + lane] = ends.head;
   tails[warp * kWarp + lane] = ends.tail;
@@ -159,7 +206,7 @@ __global__ void __launch_bounds__(kDownWarps* kWarp, 1) sum_down(LongWindows p) 
   }
   __syncthreads();
   if (!inside) return;
-  float* out = p.scratch + (plane * p.height + y0) * p.width + x;
+  float* out = work.scratch + (plane * p.height + y0) * p.width + x;
   place = at;
   IMGR_UNROLL
   for (int k = 0; k < kChunk; ++k) {
@@ -203,8 +250,9 @@ __device__ __forceinline__ Open exclusive(Open x, int lane) {
 }
 
 // A block for a tile of one row, a thread for a chunk.
-__global__ void __launch_bounds__(kAlongThreads) sum_along(LongWindows p) {
+__global__ void __launch_bounds__(kAlongThreads) sum_along(Work work) {
   IMGR_SHARED(float, shared);
+  const LongWindows& p = work.p;
   const int threads = blockDim.x, thread = threadIdx.x, warps = threads / kWarp, warp = thread / kWarp;
   const int lane = thread % kWarp;
   float* const elements = shared;  // then results
@@ -214,18 +262,18 @@ __global__ void __launch_bounds__(kAlongThreads) sum_along(LongWindows p) {
   const int64_t row = blockIdx.x / tiles;  // of all planes
   const int x0 = int(blockIdx.x % tiles) * kAlongColumns, y = int(row % p.height);
   const Run run(x0, p.width, kAlongColumns, p.radius_x);
-  const float* in = p.scratch + row * p.width;
+  const float* in = work.scratch + row * p.width;
   for (int i = thread; i < threads * kChunk; i += threads) {
     const int column = i < run.elements ? edge_index(run.place(i), p.width, p.boundary) : -1;
     elements[padded(i)] = column < 0 ? 0.0f : in[column];
   }
   Settled core;
-  int common = run.first + run.L, common_end = common + run.skip;
-  if (p.boundary == Boundary::kZero || p.boundary == Boundary::kShrink) {
-    common = max(common, 0);
-    common_end = min(common_end, p.width);
-  }
-  for (int i = common + thread; i < common_end; i += threads) core.add(in[edge_index(i, p.width, p.boundary)]);
+  const int common = run.first + run.L;
+  place_runs(common, common + run.skip, p.width, p.boundary, [&](int first, int end, int times) {
+    Settled sum;
+    for (int i = first + thread; i < end; i += threads) sum.add(in[i]);
+    core.add(sum, times);
+  });
   __syncthreads();
 
   const int begin = thread * kChunk, at = begin % run.L, at_next = (begin + kChunk) % run.L;
@@ -307,32 +355,43 @@ int elements_of(int size, int tile, int radius) {
   return results + (2 * radius + 1 < results ? 2 * radius + 1 : results) - 1;
 }
 
+// Where a row is more than one tile these would write over each other's pixels.
+bool needs_scratch(int width) { return width > kAlongColumns; }
+// Where a tile's windows share more rows than are worth reading one by one.
+bool needs_groups(int height, int radius_y) {
+  return 2 * radius_y + 1 >= 3 * kDownRows && height >= 2 * kGroupRows;
+}
+
 }  // namespace
 
-bool long_windows_need_scratch(int width) { return width > kAlongColumns; }
+int64_t long_windows_room(int height, int width, int radius_y) {
+  return (needs_scratch(width) ? int64_t(height) * width : 0) +
+         (needs_groups(height, radius_y) ? int64_t(height / kGroupRows) * width : 0);
+}
 
-void launch_long_windows(const LongWindows& windows, Stream stream) {
-  LongWindows p = windows;
+void launch_long_windows(const LongWindows& p, Stream stream) {
+  const int64_t pixels = int64_t(p.height) * p.width, groups = p.height / kGroupRows;
+  const bool scratch = needs_scratch(p.width), grouped = needs_groups(p.height, p.radius_y);
+  const Work work = {p, scratch ? p.room : p.out, grouped ? p.room + (scratch ? p.planes * pixels : 0) : nullptr};
+  const auto run = [&](const char* name, void (*kernel)(Work), int64_t blocks, int threads, size_t shared) {
+    for_planes(p.planes, blocks, [&](int64_t first, int64_t count) {
+      Work some = work;
+      some.p.first_plane += first;
+      some.p.out += first * pixels;
+      some.scratch += first * pixels;
+      if (grouped) some.groups += first * groups * p.width;
+      launch(name, kernel, dim3(blocks * count), dim3(threads), shared, stream, some);
+    });
+  };
+  const int64_t tiles_x = blocks_for(p.width, kWarp);
+  if (grouped) run("sum_groups", sum_groups, tiles_x * blocks_for(groups, kGroupWarps), kGroupWarps * kWarp, 0);
   const int warps = int(blocks_for(elements_of(p.height, kDownRows, p.radius_y), kChunk));
-  const size_t down = sizeof(float) * kWarp * warps * (kChunk + 4);
-  const int64_t blocks = blocks_for(p.width, kWarp) * blocks_for(p.height, kDownRows);
-  for_planes(windows.planes, blocks, [&](int64_t first, int64_t count) {
-    LongWindows some = windows;
-    some.scratch += first * p.height * p.width;
-    some.first_plane += first;
-    some.planes = count;
-    launch("sum_down", sum_down, dim3(blocks * count), dim3(warps * kWarp), down, stream, some);
-  });
+  run("sum_down", sum_down, tiles_x * blocks_for(p.height, kDownRows), warps * kWarp,
+      sizeof(float) * kWarp * warps * (kChunk + 4));
   const int chunks = int(blocks_for(elements_of(p.width, kAlongColumns, p.radius_x), kChunk));
   const int threads = int(blocks_for(chunks, kWarp)) * kWarp;
-  const size_t along = sizeof(float) * (2 * threads * kPadded + 6 * threads / kWarp);
-  const int64_t row_blocks = p.height * blocks_for(p.width, kAlongColumns);
-  for_planes(windows.planes, row_blocks, [&](int64_t first, int64_t count) {
-    LongWindows some = windows;
-    some.scratch += first * p.height * p.width;
-    some.out += first * p.height * p.width;
-    launch("sum_along", sum_along, dim3(row_blocks * count), dim3(threads), along, stream, some);
-  });
+  run("sum_along", sum_along, p.height * blocks_for(p.width, kAlongColumns), threads,
+      sizeof(float) * (2 * threads * kPadded + 6 * threads / kWarp));
 }
 
 }  // namespace imgrestore

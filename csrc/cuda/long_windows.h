@@ -17,15 +17,15 @@ struct WindowSource {
 
 struct LongWindows {
   WindowSource source;
-  float *scratch, *out;  // dense planes; the same unless long_windows_need_scratch()
+  float* out;   // dense planes
+  float* room;  // long_windows_room() floats for each plane
   int64_t first_plane, planes;
   int height, width;
   int radius_y, radius_x;
   Boundary boundary;
 };
 
-// Whether rows take more than one tile, which then must not be written over each other's pixels.
-bool long_windows_need_scratch(int width);
+int64_t long_windows_room(int height, int width, int radius_y);
 // The window's means, with the weights of `window_factor`.
 void launch_long_windows(const LongWindows& windows, Stream stream);
 
