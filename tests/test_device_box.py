@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from device_cases import assert_is_twin, planes
+from device_cases import assert_is_twin, kernels_of, planes
 from executor import needs_executor
 from filter_cases import BOUNDARIES, views
 
@@ -27,6 +27,20 @@ def check(device, image, radius, boundary="reflect", tolerance=5e-7):
 def test_is_its_twin(device, size, boundary):
     for radius in [0, 1, 2, 3, (0, 4), (9, 1), 20, 21]:
         check(device, planes(2, *size) - 0.2, radius, boundary)
+
+
+@pytest.mark.parametrize(
+    ("radius", "kernels"),
+    [
+        (20, ["box_tile"]),
+        ((21, 0), ["sum_down", "sum_along"]),
+        ((0, 21), ["sum_down", "sum_along"]),
+        ((384, 1), ["sum_groups", "sum_down", "sum_along"]),
+    ],
+    ids=str,
+)
+def test_kernels(device, radius, kernels):
+    assert kernels_of(device, lambda: box(planes(140, 8), radius)) in (kernels, None)
 
 
 @pytest.mark.parametrize("boundary", ALL)

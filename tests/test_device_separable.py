@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from device_cases import assert_is_twin, planes
+from device_cases import assert_is_twin, kernels_of, planes
 from executor import needs_executor
 from filter_cases import BOUNDARIES, views
 
@@ -43,6 +43,18 @@ def test_kernels_longer_than_a_tile(device, boundary):
     check(device, planes(65, 9), taps(1), taps(131, 1), boundary)
     smooth = gaussian_taps(9.0)
     check(device, planes(40, 2), smooth, smooth, boundary)
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "kernels"),
+    [
+        (65, 129, ["separable_tile"]),
+        (66, 1, ["separable_down", "separable_along"]),
+        (1, 130, ["separable_down", "separable_along"]),
+    ],
+)
+def test_kernels(device, n, m, kernels):
+    assert kernels_of(device, lambda: separable(planes(9, 8), taps(n), taps(m))) in (kernels, None)
 
 
 def test_inside_and_beside_the_edge(device):

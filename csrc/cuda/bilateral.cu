@@ -1,10 +1,10 @@
 #include "bilateral.h"
 
-// The bilateral filter over a disk. What it costs is the weights, 3 r^2 for each pixel: bytes, at a floor of one read of image
-// and guide and one write, hardly count. A block stages 32 x 32 pixels and what the disk reaches beside them in shared memory;
-// a thread makes four results, whose weights do not wait for each other. Where that does not fit, pixels come through the
-// first cache instead. Weights are 2^x by the device's own function, which is nearer than the polynomial of csrc/math/exp2.h and
-// no dearer; the CPU, which has no such function, takes the latter.
+// The bilateral filter over a disk. What it costs is the weights, 3 r^2 for each pixel: bytes, at a floor of one read
+// of image and guide and one write, hardly count. A block stages 32 x 32 pixels and what the disk reaches beside them
+// in shared memory; a thread makes four results, whose weights do not wait for each other. Where that does not fit,
+// pixels come through the first cache instead. Weights are 2^x by the device's own function, which is nearer than the
+// polynomial of csrc/math/exp2.h and no dearer; the CPU, which has no such function, takes the latter.
 namespace imgrestore {
 namespace {
 
@@ -22,7 +22,8 @@ enum class Guide { kSelf, kOne, kAny };
 IMGR_HD int staged_stride(int radius) { return kWide + 2 * radius; }
 IMGR_HD int staged_plane(int radius) { return staged_stride(radius) * (kHigh + 2 * radius); }
 
-// Pixels of planes, those of the guide and then those of the image, at a thread's places and round them: in shared memory.
+// Pixels of planes, those of the guide and then those of the image, at a thread's places and round them: in shared
+// memory.
 struct StagedPixels {
   const float* first;  // that of the first place
   int stride, plane, row;
@@ -83,7 +84,8 @@ __device__ __forceinline__ void filter(const BilateralPictures& p, Pixels pixels
   for (int dy = -p.radius; dy <= p.radius; ++dy) {
     const int reach = root(p.radius * p.radius - dy * dy);
     pixels.go_to_row(dy);
-    float row_values[kRows][C] = {}, row_weights[kRows] = {};  // row by row, so that rounding does not grow with the disk
+    // Row by row, so that rounding hardly grows with the disk.
+    float row_values[kRows][C] = {}, row_weights[kRows] = {};
     for (int dx = -reach; dx <= reach; ++dx) {
       if (dx == 0 && dy == 0) continue;
       pixels.go_to_column(dx);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "filter_tile.h"
+#include "filter_planes.h"
 
 namespace imgrestore {
 
@@ -14,7 +14,7 @@ struct BilateralPictures {
   int64_t pictures;
   int image_channels, guide_channels, height, width, radius;
   bool self;           // the image is its own guide
-  float range, space;  // log2 of a weight is the squared distance of two pixels' values times range, plus that of places times space
+  float range, space;  // log2 of a weight: the squared distance of values times range, plus that of places times space
   Boundary boundary;
 };
 

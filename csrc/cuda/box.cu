@@ -1,13 +1,15 @@
 #include "box.h"
 
+#include "filter_tile.h"
 #include "long_windows.h"
 #include "short_windows.h"
 
-// Means over windows. The floor is one read and one write, 8 bytes a pixel. Windows of a radius up to 20 are summed tile by tile in
-// one kernel, first down the columns and then along the rows, eight results a thread that share most of their pixels: a
-// pixel is added (n + 21) / 8 times in each direction, and what a tile reads beside itself mostly comes from the caches. Longer
-// windows take the two passes of long_windows.cu, 16 bytes a pixel. Nothing is ever subtracted: rounding does not add up, and
-// what is NaN, infinite or very bright tells in no window but those that hold it.
+// Means over windows. The floor is one read and one write, 8 bytes a pixel. Windows of a radius up to 20 are summed
+// tile by tile in one kernel, first down the columns and then along the rows, eight results a thread that share most
+// of their pixels: a pixel is added (n + 21) / 8 times in each direction, and what a tile reads beside itself mostly
+// comes from the caches. Longer windows take the two passes of long_windows.cu, 16 bytes a pixel. Nothing is ever
+// subtracted: rounding does not add up, and what is NaN, infinite or very bright tells in no window but those that
+// hold it.
 namespace imgrestore {
 namespace {
 

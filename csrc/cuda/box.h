@@ -1,6 +1,6 @@
 #pragma once
 
-#include "filter_tile.h"
+#include "filter_planes.h"
 
 namespace imgrestore {
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "../planes.h"
-#include "filter_tile.h"
+#include "filter_planes.h"
 #include "op_support.h"
 
 // Tensors of planes as the filters' kernels take them.

@@ -1,49 +1,10 @@
 #pragma once
 
-#include "../math/boundary.h"
-#include "device.h"
-#include "plane_walk.h"
+#include "filter_planes.h"
 
-// What filters of planes share: how they find pixels, and a tile that is filtered down the columns, from memory into shared
-// memory, and then along the rows. A thread makes several results at a time, so that a pixel is loaded once for all of them.
+// A tile of a picture that is filtered down the columns, from memory into shared memory, and then along the rows. A
+// thread makes several results at a time, so that a pixel is loaded once for all of them.
 namespace imgrestore {
-
-// Planes (H, W) of which the pixels of a row lie side by side; those of out are dense. Sides are below 2^30.
-struct FilterPlanes {
-  const float* image;
-  PlaneWalk walk;
-  int64_t row_stride;
-  float* out;
-  int64_t planes;
-  int height, width;
-  Boundary boundary;
-};
-
-// One plane after the other.
-inline PlaneWalk dense_walk(int64_t planes, int64_t pixels) {
-  PlaneWalk walk = {};
-  walk.dims = 1;
-  walk.size[0] = planes;
-  walk.stride[0] = pixels;
-  return walk;
-}
-
-// Which of n pixels stands at place i; -1 where it is a zero.
-IMGR_HD int edge_index(int i, int n, Boundary boundary) {
-  return unsigned(i) < unsigned(n) ? i : int(boundary_index(i, n, boundary));
-}
-
-// Runs of planes that a grid's first side has room for, `blocks` a plane: run(first, count).
-template <class Run>
-void for_planes(int64_t planes, int64_t blocks, const Run& run) {
-  const int64_t most = blocks < 0x7fffffff ? 0x7fffffff / blocks : 1;
-  for (int64_t first = 0; first < planes; first += most) run(first, planes - first < most ? planes - first : most);
-}
-inline FilterPlanes some_planes(FilterPlanes p, int64_t first, int64_t count) {
-  p.out += first * p.height * p.width;
-  p.planes = count;
-  return p;  // the walk still begins at plane 0: kernels are told the first one
-}
 
 // Pixels of a column, from row `first` on, as the picture goes on past its edges.
 struct ColumnPixels {
@@ -84,9 +45,9 @@ struct FilterTile {
   }
 };
 
-// One tile by a block. Filter: rows and columns of pixels before and behind a result's own (`above`, `below`, `left`, `right`);
-// down(in, out) and along(in, out) make eight results, out(j, ...) from in(j) to in(j + below + above) and so on; finish(value,
-// y, x) gives the pixel of the output.
+// One tile by a block. Filter: rows and columns of pixels before and behind a result's own (`above`, `below`, `left`,
+// `right`); down(in, out) and along(in, out) make eight results, out(j, ...) from in(j) to in(j + below + above) and
+// so on; finish(value, y, x) gives the pixel of the output.
 template <class Filter>
 __device__ __forceinline__ void filter_tile(const FilterPlanes& p, int64_t first_plane, const Filter& filter,
                                             float* shared) {

@@ -3,14 +3,16 @@
 #include "lanes.h"
 #include "place_runs.h"
 
-// Sums over long windows, van Herk's way: the pixels of a tile's windows are cut into segments as long as a window, and summed
-// in each segment from its beginning on and from its end back; a window is the end of one segment and the beginning of the next.
-// Nothing is subtracted. Of a window longer than a tile what all results have in common is summed once for the tile.
+// Sums over long windows, van Herk's way: the pixels of a tile's windows are cut into segments as long as a window,
+// and summed in each segment from its beginning on and from its end back; a window is the end of one segment and the
+// beginning of the next. Nothing is subtracted. Of a window longer than a tile what all results have in common is
+// summed once for the tile.
 //
-// Down the columns a pixel is read 1 + (n - 1) / 256 times, n being the window's height, mostly from the second cache, and where
-// that would be more than four times, sums of 64 rows made beforehand take the pixels' place: for n = 2001 it is read 3.5 times,
-// and a window higher by 16384 costs one more. Along the rows it is 1 + (n - 1) / 2048 times. With what both passes write that
-// is 16 bytes a pixel where caches serve the rest; the floor of a single pass is 8.
+// Down the columns a pixel is read 1 + (n - 1) / 256 times, n being the window's height, mostly from the second
+// cache, and where that would be more than four times, sums of 64 rows made beforehand take the pixels' place: for n
+// = 2001 it is read 3.5 times, and a window higher by 16384 costs one more. Along the rows it is 1 + (n - 1) / 2048
+// times. With what both passes write that is 16 bytes a pixel where caches serve the rest; the floor of a single pass
+// is 8.
 namespace imgrestore {
 namespace {
 
@@ -19,8 +21,8 @@ constexpr int kDownRows = 256, kDownWarps = 32;          // results of a block d
 constexpr int kGroupRows = 64, kGroupWarps = 8;          // rows of a sum made beforehand; such sums of a block
 constexpr int kAlongColumns = 2048, kAlongThreads = 256;  // results of a block along a row
 
-// What is summed for one tile: windows that begin at `first`, n long; L of each, in `elements` neighbours of which those from L on
-// are `skip` further. What is skipped is in all windows.
+// What is summed for one tile: windows that begin at `first`, n long; L of each, in `elements` neighbours of which
+// those from L on are `skip` further. What is skipped is in all windows.
 struct Run {
   int results, L, elements, first, skip;
   __device__ __forceinline__ Run(int begin, int size, int tile, int radius) {
@@ -229,24 +231,22 @@ struct Open {
   float sum;
   bool open;
 };
+template <bool Back, class T>
+__device__ __forceinline__ T shifted(T value, int step) {
+  return Back ? __shfl_down_sync(kAllLanes, value, step) : __shfl_up_sync(kAllLanes, value, step);
+}
 template <bool Back>
 __device__ __forceinline__ Open scan_open(Open x, int lane) {
   for (int step = 1; step < kWarp; step *= 2) {
-    const float sum = Back ? __shfl_down_sync(kAllLanes, x.sum, step) : __shfl_up_sync(kAllLanes, x.sum, step);
-    const int open = Back ? __shfl_down_sync(kAllLanes, int(x.open), step) : __shfl_up_sync(kAllLanes, int(x.open), step);
-    if (x.open && (Back ? lane + step < kWarp : lane >= step)) {
-      x.sum += sum;
-      x.open = open != 0;
-    }
+    const Open further = {shifted<Back>(x.sum, step), shifted<Back>(int(x.open), step) != 0};
+    if (x.open && (Back ? lane + step < kWarp : lane >= step)) x = {x.sum + further.sum, further.open};
   }
   return x;
 }
 template <bool Back>
 __device__ __forceinline__ Open exclusive(Open x, int lane) {
-  const float sum = Back ? __shfl_down_sync(kAllLanes, x.sum, 1) : __shfl_up_sync(kAllLanes, x.sum, 1);
-  const int open = Back ? __shfl_down_sync(kAllLanes, int(x.open), 1) : __shfl_up_sync(kAllLanes, int(x.open), 1);
-  if (lane == (Back ? kWarp - 1 : 0)) return {0, true};
-  return {sum, open != 0};
+  const Open next = {shifted<Back>(x.sum, 1), shifted<Back>(int(x.open), 1) != 0};
+  return lane == (Back ? kWarp - 1 : 0) ? Open{0, true} : next;
 }
 
 // A block for a tile of one row, a thread for a chunk.
@@ -281,7 +281,8 @@ __global__ void __launch_bounds__(kAlongThreads) sum_along(Work work) {
   IMGR_UNROLL
   for (int k = 0; k < kChunk; ++k) v[k] = elements[thread * kPadded + k];
   const Ends ends = ends_of(v, at, run.L);
-  const Open tails = scan_open<false>({ends.tail, ends.open}, lane), heads = scan_open<true>({ends.head, ends.open}, lane);
+  const Open tails = scan_open<false>({ends.tail, ends.open}, lane);
+  const Open heads = scan_open<true>({ends.head, ends.open}, lane);
   if (lane == kWarp - 1) {
     table[warp] = tails.sum;
     table[warps + warp] = float(tails.open);

@@ -1,9 +1,9 @@
 #pragma once
 
-#include "filter_tile.h"
+#include "filter_planes.h"
 
-// Sums over windows of any length at a cost that hardly depends on it: a pass down the columns to scratch, and one along the
-// rows from there. Guided filters sum products of two pictures.
+// Sums over windows of any length at a cost that hardly depends on it: a pass down the columns to scratch, and one
+// along the rows from there. Guided filters sum products of two pictures.
 namespace imgrestore {
 
 // Pixel by pixel a, or a times b; levels, where there are any, are taken off first, `levels_each` numbers a plane.

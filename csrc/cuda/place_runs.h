@@ -1,11 +1,11 @@
 #pragma once
 
-#include "filter_tile.h"
+#include "filter_planes.h"
 
 namespace imgrestore {
 
-// The pixels that stand at places begin to end - 1, of which many may be the same, as runs of neighbours inside and how often each
-// is met: run(first, end, times). Their order is not kept: it is meant for sums.
+// The pixels that stand at places begin to end - 1, of which many may be the same, as runs of neighbours inside and
+// how often each is met: run(first, end, times). Their order is not kept: it is meant for sums.
 template <class Run>
 __device__ __forceinline__ void place_runs(int begin, int end, int n, Boundary boundary, const Run& run) {
   const int inner = max(begin, 0), inner_end = min(end, n);

@@ -1,9 +1,12 @@
 #include "separable.h"
 
-// Correlation with two 1-D kernels. The floor is one read and one write of the picture, 8 bytes a pixel. Up to 65 taps along
-// the rows and 129 down the columns one kernel does both: a tile of 32 x 128 results goes down the columns in registers, eight
-// results a thread, into shared memory, and from there along the rows; what a tile reads beside itself mostly comes from the
-// caches. Longer kernels have as many products as make the bytes cheap: a pass for each direction, 16 bytes a pixel.
+#include "filter_tile.h"
+
+// Correlation with two 1-D kernels. The floor is one read and one write of the picture, 8 bytes a pixel. Up to 65
+// taps along the rows and 129 down the columns one kernel does both: a tile of 32 x 128 results goes down the columns
+// in registers, eight results a thread, into shared memory, and from there along the rows; what a tile reads beside
+// itself mostly comes from the caches. Longer kernels have as many products as make the bytes cheap: a pass for each
+// direction, 16 bytes a pixel.
 namespace imgrestore {
 namespace {
 
@@ -107,7 +110,8 @@ __global__ void __launch_bounds__(kThreads) separable_down(SeparablePlanes p, in
 }
 
 // 32 rows of 64 columns by a block, and so many taps at a time as pixels find room for.
-constexpr int kAlongColumns = 64, kAlongTaps = 64, kAlongWide = kAlongColumns + kAlongTaps, kAlongStride = kAlongWide + 1;
+constexpr int kAlongColumns = 64, kAlongTaps = 64;
+constexpr int kAlongWide = kAlongColumns + kAlongTaps, kAlongStride = kAlongWide + 1;
 constexpr size_t kAlongShared = sizeof(float) * (kWarp * kAlongStride + kAlongTaps);
 
 __global__ void __launch_bounds__(kThreads) separable_along(SeparablePlanes p, int64_t first_plane) {

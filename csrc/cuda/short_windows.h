@@ -2,9 +2,9 @@
 
 #include "device.h"
 
-// Sums over windows of n neighbours, n odd, by one thread: of G windows one pixel apart most is common. What the first ones have
-// more before it is summed backwards, what the last ones have more behind it forwards; nothing is subtracted, so that
-// nothing stays behind of what a window has left.
+// Sums over windows of n neighbours, n odd, by one thread: of G windows one pixel apart most is common. What the
+// first ones have more before it is summed backwards, what the last ones have more behind it forwards; nothing is
+// subtracted, so that nothing stays behind of what a window has left.
 namespace imgrestore {
 
 template <int Q, int G, class In, class Out>
@@ -49,7 +49,8 @@ __device__ __forceinline__ void sum_common(const In& in, int n, int first, const
   }
 }
 
-// out(j, sums of the Q numbers in(j) to in(j + n - 1)) for 0 <= j < G. No window may be shorter than what it shares.
+// out(j, sums of the Q numbers in(j) to in(j + n - 1)) for 0 <= j < G. Windows shorter than G are taken fewer at a
+// time, so that there is something that they share.
 template <int Q, int G, class In, class Out>
 __device__ __forceinline__ void short_windows(const In& in, int n, const Out& out) {
   if (n >= G) {

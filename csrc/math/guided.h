@@ -22,8 +22,8 @@ IMGR_HD T at_least(T x, S least) {  // NaN stays
   return x < least ? T{} + least : x;
 }
 
-// ii: the means of I0 I0, I0 I1, I0 I2, I1 I1, I1 I2, I2 I2; a: three of them. The 3 x 3 system by L D L^T, no pivot of which
-// is below eps; cofactors would cancel where the channels are nearly alike.
+// ii: the means of I0 I0, I0 I1, I0 I2, I1 I1, I1 I2, I2 I2; a: three of them. The 3 x 3 system by L D L^T, no pivot
+// of which is below eps; cofactors would cancel where the channels are nearly alike.
 template <class S, class T>
 IMGR_HD void guided_color(const T* i, T p, const T* ii, const T* ip, S eps, T* a, T* b) {
   const T xx = at_least_zero(ii[0] - i[0] * i[0]) + eps, xy = ii[1] - i[0] * i[1], xz = ii[2] - i[0] * i[2];
@@ -40,8 +40,8 @@ IMGR_HD void guided_color(const T* i, T p, const T* ii, const T* ip, S eps, T* a
   *b = p - a[0] * i[0] - a[1] * i[1] - a[2] * i[2];
 }
 
-// What is summed over windows, and what comes of it: of P pixels v, the guide's G channels and then the image, Q numbers, and of
-// their means C coefficients.
+// What is summed over windows, and what comes of it: of P pixels v, the guide's G channels and then the image, Q
+// numbers, and of their means C coefficients.
 struct GuidedSelf {
   static constexpr int G = 1, P = 1, Q = 2, C = 2;
   template <class T>
