@@ -69,7 +69,9 @@ class BlurOperator:
         Size of what the frame sees, from `before` the frame on.
     """
 
-    def __init__(self, psf: Psf | torch.Tensor, frame: tuple[int, ...], boundary: Boundary, like: torch.Tensor) -> None:
+    def __init__(
+        self, psf: Psf | torch.Tensor, frame: tuple[int, ...], boundary: Boundary, like: torch.Tensor
+    ) -> None:
         if boundary not in get_args(Boundary):
             raise ValueError(f"boundary is {boundary!r}; expected one of {', '.join(get_args(Boundary))}")
         space = len(frame)

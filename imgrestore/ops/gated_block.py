@@ -177,7 +177,9 @@ def _check(
         raise TypeError(f"expand_bias: got {type(expand_bias).__name__}, expected a torch.Tensor")
     inner = expand_bias.numel() // 2
     if expand_bias.dim() != 1 or inner == 0 or expand_bias.numel() % 2:
-        raise ValueError(f"expand_bias: got shape {tuple(expand_bias.shape)}, expected one dimension of an even number")
+        raise ValueError(
+            f"expand_bias: got shape {tuple(expand_bias.shape)}, expected one dimension of an even number"
+        )
     _planes.check_parameter("expand_weight", expand_weight, (2 * inner, channels), x, (1, 1))
     _planes.check_parameter("expand_bias", expand_bias, (2 * inner,), x)
     _planes.check_parameter("depthwise_weight", depthwise_weight, (2 * inner, 1, 3, 3), x)

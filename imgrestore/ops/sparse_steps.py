@@ -221,7 +221,9 @@ def _exact(part: Tensor | None, shape: tuple[int, ...], like: Tensor) -> Tensor:
     return like.new_zeros(shape) if part is None else part[..., : shape[-1]]
 
 
-def _projection(problem: SparseProblem, domain: tuple[int, ...], window: Any) -> Callable[[Tensor], Tensor] | None:
+def _projection(
+    problem: SparseProblem, domain: tuple[int, ...], window: Any
+) -> Callable[[Tensor], Tensor] | None:
     if callable(problem.outside):
         return problem.outside
     if problem.outside == "free":
