@@ -41,3 +41,12 @@ def assert_is_twin(device, function, twin, *tensors, tolerance=2e-6, same_bits=T
         elif same_bits:
             assert torch.equal(out, first), f"order {order} gives other bits"
     return first.cpu()
+
+
+def kernels_of(device, function):
+    """The names of the kernels that a call launches on the executor; None on a GPU."""
+    if not device.module:
+        return None
+    device.module.forget_launches()
+    function()
+    return [launch["name"] for launch in device.module.launches()]

@@ -8,50 +8,6 @@
 namespace imgrestore {
 namespace IMGR_ISA {
 
-// What is summed over windows, and what comes of it. Pointers: rows of the guide's channels, then of the image.
-struct GuidedSelf {
-  static constexpr int G = 1, P = 1, Q = 2, C = 2;
-  template <class T>
-  static IMGR_HD void products(const T* v, T* x) {
-    x[0] = v[0];
-    x[1] = v[0] * v[0];
-  }
-  template <class T>
-  static IMGR_HD void solve(const T* m, float eps, T* ab) { guided_gray(m[0], m[0], m[1], m[1], eps, ab, ab + 1); }
-};
-
-struct GuidedGray {
-  static constexpr int G = 1, P = 2, Q = 4, C = 2;
-  template <class T>
-  static IMGR_HD void products(const T* v, T* x) {
-    x[0] = v[0];
-    x[1] = v[1];
-    x[2] = v[0] * v[0];
-    x[3] = v[0] * v[1];
-  }
-  template <class T>
-  static IMGR_HD void solve(const T* m, float eps, T* ab) { guided_gray(m[0], m[1], m[2], m[3], eps, ab, ab + 1); }
-};
-
-struct GuidedColor {
-  static constexpr int G = 3, P = 4, Q = 13, C = 4;
-  template <class T>
-  static IMGR_HD void products(const T* v, T* x) {
-    IMGR_UNROLL
-    for (int i = 0; i < 4; ++i) x[i] = v[i];
-    IMGR_UNROLL
-    for (int i = 0; i < 3; ++i) {
-      x[4 + i] = v[0] * v[i];
-      x[10 + i] = v[3] * v[i];
-    }
-    x[7] = v[1] * v[1];
-    x[8] = v[1] * v[2];
-    x[9] = v[2] * v[2];
-  }
-  template <class T>
-  static IMGR_HD void solve(const T* m, float eps, T* ab) { guided_color(m, m[3], m + 4, m + 10, eps, ab, ab + 3); }
-};
-
 // Down the columns lanes are columns. Along the rows lanes are rows: only what is summed down the columns is transposed
 // on its way in, and only the coefficients on their way out; in between they are solved for and summed again.
 template <class Model>

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from imgrestore import _native
+
 # In the order of the native library's numbers; "shrink" is for means only.
 BOUNDARIES = ("reflect", "nearest", "mirror", "wrap", "zero", "shrink")
 
@@ -83,6 +85,13 @@ def check_leading(guide: Sequence[int], image: Sequence[int]) -> None:
         raise ValueError(
             f"guide: got leading dimensions {tuple(guide)}, expected them to broadcast with the image's, {tuple(image)}"
         ) from None
+
+
+def kernels_take(*tensors: Tensor) -> bool:
+    """Whether native filters may be given these tensors: those of CUDA know up to 8 leading dimensions."""
+    if not _native.takes(*tensors):
+        return False
+    return not _native.on_cuda(tensors[0]) or all(t.dim() <= 10 and max(t.shape[-2:]) < 2**30 for t in tensors)
 
 
 def check_radius(value: Any, name: str = "radius", largest: int = 2**24 - 1) -> int:

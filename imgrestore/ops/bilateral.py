@@ -17,6 +17,7 @@ from imgrestore.ops._boundary import (
     check_positive,
     check_radius,
     extend,
+    kernels_take,
     twin_gradients,
 )
 
@@ -37,8 +38,8 @@ def bilateral(
 
     Neighbours within a disk weigh ``exp(-distance^2 / (2 sigma_space^2) - difference^2 / (2 sigma_range^2))``. With a
     `guide` the difference is that of the guide's pixels, and the filter the joint one (Petschnigg et al. 2004).
-    Gradients run to the image and to the guide. Where the native library is loaded it filters float32 on the CPU;
-    everything else runs on `bilateral_reference`.
+    Gradients run to the image and to the guide. Where the native libraries are loaded they filter float32 on the CPU
+    and on CUDA devices (there with up to 8 leading dimensions); everything else runs on `bilateral_reference`.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def bilateral(
     """
     boundary_number, radius = _check(image, sigma_space, sigma_range, guide, radius, boundary, channels)
     native_kind = image.dtype == torch.float32 and image.shape[-3 if channels else -1]
-    if native_kind and _native.takes(*((image,) if guide is None else (image, guide))):
+    if native_kind and kernels_take(*((image,) if guide is None else (image, guide))):
         native = _native.op("bilateral", _register)
         if native is not None:
             reference = image if guide is None else guide

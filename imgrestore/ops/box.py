@@ -8,16 +8,17 @@ import torch
 from torch import Tensor
 
 from imgrestore import _native
-from imgrestore.ops._boundary import BOUNDARIES, check_boundary, check_image, check_radius, extend, fold
+from imgrestore.ops._boundary import BOUNDARIES, check_boundary, check_image, check_radius, extend, fold, kernels_take
 
 
 def box(image: Tensor, radius: int | tuple[int, int], *, boundary: str = "reflect") -> Tensor:
     """Average over a window of (2 r + 1) x (2 r + 1) pixels, in a time that does not depend on r.
 
-    Where the native library is loaded it filters float32 on the CPU; everything else runs on `box_reference`. The
-    native sums run down the columns in float64, begun afresh every few rows. An image that holds NaN or infinity, or
-    pixels more than eight orders apart, is summed without a subtraction (van Herk 1992), more slowly. Either way
-    rounding does not add up along the image, and such a pixel tells in no window but those that hold it.
+    Where the native libraries are loaded they filter float32 on the CPU and on CUDA devices (there with up to 8 leading
+    dimensions); everything else runs on `box_reference`. On the CPU sums run down the columns in float64, begun afresh
+    every few rows. An image that holds NaN or infinity, or pixels more than eight orders apart, is summed without a
+    subtraction (van Herk 1992), more slowly; on CUDA devices every image is. Either way rounding does not add up along
+    the image, and such a pixel tells in no window but those that hold it.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def box(image: Tensor, radius: int | tuple[int, int], *, boundary: str = "reflec
     tensor([[1.5000, 3.0000, 4.5000]])
     """
     radii, number = _check(image, radius, boundary)
-    if image.dtype == torch.float32 and _native.takes(image):
+    if image.dtype == torch.float32 and kernels_take(image):
         native = _native.op("box", _register)
         if native is not None:
             return native(image, *radii, number)

@@ -14,6 +14,7 @@ from imgrestore.ops._boundary import (
     check_leading,
     check_positive,
     check_radius,
+    kernels_take,
     twin_gradients,
 )
 from imgrestore.ops.box import box_reference
@@ -24,8 +25,8 @@ def guided(image: Tensor, guide: Tensor, radius: int, eps: float, *, channels: b
 
     In each window of (2 r + 1) x (2 r + 1) pixels the image is fitted by a linear function of the guide; the result is
     the mean of the fits of all windows that hold a pixel. Windows are cut off at the edge of the image. Gradients run
-    to the image and to the guide. Where the native library is loaded it filters float32 on the CPU; everything else
-    runs on `guided_reference`.
+    to the image and to the guide. Where the native libraries are loaded they filter float32 on the CPU and on CUDA
+    devices (there with up to 8 leading dimensions); everything else runs on `guided_reference`.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def guided(image: Tensor, guide: Tensor, radius: int, eps: float, *, channels: b
     """
     eps = _check(image, guide, radius, eps, channels)
     native_kind = image.dtype == torch.float32
-    if native_kind and _native.takes(image, guide):
+    if native_kind and kernels_take(image, guide):
         native = _native.op("guided", _register)
         if native is not None:
             return native(image, guide, radius, eps, channels)

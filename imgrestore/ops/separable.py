@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from imgrestore import _native
-from imgrestore.ops._boundary import BOUNDARIES, check_boundary, check_image, check_positive, extend, fold
+from imgrestore.ops._boundary import BOUNDARIES, check_boundary, check_image, check_positive, extend, fold, kernels_take
 
 _BOUNDARIES = BOUNDARIES[:5]
 
@@ -19,7 +19,8 @@ def separable(image: Tensor, row_taps: Tensor, column_taps: Tensor, *, boundary:
 
     ``out[y, x] = sum over i, j of column_taps[i] row_taps[j] image[y + i - len(column_taps) // 2, x + j -
     len(row_taps) // 2]``: the centre of a kernel of n taps is tap n // 2. Gradients run to the image and to the taps.
-    Where the native library is loaded it filters float32 on the CPU; everything else runs on `separable_reference`.
+    Where the native libraries are loaded they filter float32 on the CPU and on CUDA devices (there with up to 8 leading
+    dimensions); everything else runs on `separable_reference`.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def separable(image: Tensor, row_taps: Tensor, column_taps: Tensor, *, boundary:
     """
     number = _check(image, row_taps, column_taps, boundary)
     native_kind = image.dtype == torch.float32
-    if native_kind and _native.takes(image, row_taps, column_taps):
+    if native_kind and kernels_take(image, row_taps, column_taps):
         native = _native.op("separable", _register)
         if native is not None:
             return native(image, row_taps, column_taps, number)
