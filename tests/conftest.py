@@ -20,10 +20,15 @@ settings.register_profile("imgrestore", deadline=None, suppress_health_check=[He
 settings.load_profile("imgrestore")
 
 
-def pytest_addoption(parser):
+def pytest_addoption(parser, pluginmanager):
     parser.addoption(
-        "--device", choices=("executor", "cuda"), default="executor", help="where the tests of device kernels run"
+        "--device",
+        choices=("executor", "cuda", "cpu"),
+        default="executor",
+        help="where the tests of device kernels run; cpu: on the CPU's own kernels, to find mistakes in the tests",
     )
+    if not pluginmanager.hasplugin("timeout"):  # as on a machine that is lent for its GPU
+        parser.addini("timeout", "not heeded without pytest-timeout")
 
 
 def observe(picture, psf, size=64, noise=0.01, seed=0):
