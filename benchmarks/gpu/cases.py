@@ -22,8 +22,8 @@ from imgrestore.psf import Psf
 
 STEPS = 20
 LAST = torch.channels_last
-# 48 neighbours in the disk, each pair weighed once (a difference, its square, an exponential of about 8) and added to the
-# two sums of both.
+# 48 neighbours in the disk, each pair weighed once (a difference, its square, an exponential of about 8) and added to
+# the two sums of both.
 BILATERAL_FLOPS = 24 * 10 + 48 * 4
 
 
