@@ -115,25 +115,40 @@ def _measure(results: dict[str, Any], path: Path, place: Place, watch: Watch, op
     path.parent.mkdir(parents=True, exist_ok=True)
     end = time.monotonic() + 60 * options.minutes
     for part in options.only or GROUPS:
-        for contest in GROUPS[part](place):
-            name = f"{part}: {contest.group}, {contest.size}"
-            if time.monotonic() > end:
-                results["failed"][name] = f"not begun: {options.minutes:g} minutes were over; run --only {part}"
-                continue
-            try:
-                if place.device.type == "cuda":
-                    torch.cuda.empty_cache()
-                row = run(contest, watch, results["device"]["cache"], quick=options.quick)
-            except Exception as error:  # the others are still worth measuring
-                results["failed"][name] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-            else:
-                results["comparisons"].append({**row, "part": part})
-                _tell(contest, row)
-            path.write_text(json.dumps(results, indent=1), encoding="utf-8")
-            torch.compiler.reset()
+        try:
+            for contest in GROUPS[part](place):
+                name = f"{part}: {contest.group}, {contest.size}"
+                if time.monotonic() > end:
+                    over = f"not begun: {options.minutes:g} minutes were over; run --only {part}"
+                    results["failed"][name] = over
+                    continue
+                _one(results, name, part, contest, watch, options)
+                path.write_text(json.dumps(results, indent=1), encoding="utf-8")
+        except Exception as error:  # in making the inputs
+            results["failed"][part] = _why(error)
     order = list(GROUPS)
     results["comparisons"].sort(key=lambda row: order.index(row["part"]))
     path.write_text(json.dumps(results, indent=1), encoding="utf-8")
+
+
+def _one(
+    results: dict[str, Any], name: str, part: str, contest: Contest, watch: Watch, options: argparse.Namespace
+) -> None:
+    try:
+        if watch.device.type == "cuda":
+            torch.cuda.empty_cache()
+        row = run(contest, watch, results["device"]["cache"], quick=options.quick)
+    except Exception as error:  # the others are still worth measuring
+        results["failed"][name] = _why(error)
+        print(f"{contest.group}, {contest.size}: failed: {results['failed'][name]}", flush=True)
+    else:
+        results["comparisons"].append({**row, "part": part})
+        _tell(contest, row)
+    torch.compiler.reset()
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _tell(contest: Contest, row: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
@@ -217,8 +217,14 @@ def net_contest(
     """An op of the nets beside its twin in both layouts, and compiled."""
     op, twin = getattr(ops, name), getattr(ops, f"{name}_reference")
     parameters = [p.to(place.device, dtype) for p in parameters]
-    # To compile for a CPU takes longer than all else of a dry run.
-    compiled = torch.compile(twin, dynamic=False, backend="eager" if place.quick else "inductor")
+
+    @cache
+    def compiled() -> Callable[..., Tensor]:
+        # To compile for a CPU takes longer than all else of a dry run.
+        function: Callable[..., Tensor] = torch.compile(
+            twin, dynamic=False, backend="eager" if place.quick else "inductor"
+        )
+        return function
 
     def inputs(seed: int) -> tuple[Tensor, Tensor]:
         x = place.random(1, *shape, seed=seed).to(dtype)
@@ -229,11 +235,11 @@ def net_contest(
         f"{OURS}, channels last": lambda _, x: lambda: op(x, *parameters),
         "torch": lambda x, _: lambda: twin(x, *parameters),
         "torch, channels last": lambda _, x: lambda: twin(x, *parameters),
-        "torch.compile": lambda x, _: lambda: compiled(x, *parameters),
+        "torch.compile": lambda x, _: lambda: compiled()(x, *parameters),
     }
     differs = {}
     if name == "gated_block":  # each takes seconds to compile
-        makers["torch.compile, channels last"] = lambda _, x: lambda: compiled(x, *parameters)
+        makers["torch.compile, channels last"] = lambda _, x: lambda: compiled()(x, *parameters)
         if dtype == torch.float32:
             rough = with_tf32(twin)
             makers["torch, channels last, TF32"] = lambda _, x: lambda: rough(x, *parameters)
