@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -92,25 +93,29 @@ def sanitizer() -> str | None:
 
 def run(program: str, tool: Tool, log: Path, seconds: float, extra: list[str]) -> tuple[str, str]:
     """What a tool says of the tests, and what pytest says of them."""
-    options = ["--tool", tool.name, "--target-processes", "all", "--print-limit", "50"]
+    words = ["--tool", tool.name, "--target-processes", "all", "--print-limit", "50"]
     if tool.ours_only:
-        options += ["--kernel-regex", f"kns={OURS}", "--error-exitcode", str(FOUND)]
+        words += ["--kernel-regex", f"kns={OURS}", "--error-exitcode", str(FOUND)]
     if tool.name == "memcheck":
-        options += ["--report-api-errors", "no"]  # the launchers see to those
+        words += ["--report-api-errors", "no"]  # the launchers see to those
     tests = [str(p) for p in sorted((ROOT / "tests").glob("test_device_*.py")) if p.stem != "test_device_gpu_only"]
     pytest = ["-m", "pytest", "--device", "cuda", "--sample", str(tool.sample), "-x", "--tb=short", *extra, *tests]
-    command = [program, *options, sys.executable, *pytest]
+    command = [program, *words, sys.executable, *pytest]
     environment = {**os.environ, "PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
     with log.open("w") as file:
+        options = {"cwd": ROOT, "env": environment, "stdout": file, "stderr": subprocess.STDOUT}
         try:
-            done = subprocess.run(
-                command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT, timeout=seconds
-            )
-            code: int | None = done.returncode
-        except subprocess.TimeoutExpired:
-            code = None
+            process = subprocess.Popen(command, start_new_session=True, **options)
         except OSError as error:
             return f"does not start: {error.strerror}", ""
+        try:
+            code: int | None = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # the tests under it, too
+                process.wait()
     text = log.read_text(errors="replace")
     passed = re.findall(r"^.*\b\d+ (?:passed|failed|error).* in [\d.]+s.*$", text, re.MULTILINE)
     return judge(tool, code, text, bool(passed)), passed[-1].strip("= ")[:24] if passed else "none"
