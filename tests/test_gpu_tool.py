@@ -92,8 +92,13 @@ def test_without_the_program(tmp_path, monkeypatch, capsys):
 
 def test_the_tests_that_run_are_those_of_kernels(program, tmp_path, monkeypatch):
     commands = []
-    run = gpu.subprocess.run
-    monkeypatch.setattr(gpu.subprocess, "run", lambda command, **o: commands.append((command, o)) or run(command, **o))
+    start = gpu.subprocess.Popen
+
+    def recorded(command, **options):
+        commands.append((command, options))
+        return start(command, **options)
+
+    monkeypatch.setattr(gpu.subprocess, "Popen", recorded)
     program(PASSED)
     sanitize(tmp_path, "-k", "box")
     assert len(commands) == 3
