@@ -240,7 +240,7 @@ def test_calls_can_be_captured_in_a_graph(cuda, name):
 
 
 @pytest.mark.parametrize("accelerate", [False, True], ids=["plain", "accelerated"])
-@pytest.mark.parametrize("frame", [(40, 36), (8, 20, 18)], ids=str)
+@pytest.mark.parametrize("frame", [(40, 36), (12, 20, 18)], ids=str)
 def test_richardson_lucy_can_be_captured_in_a_graph(cuda, frame, accelerate):
     light = planes(1, 1, *frame).to(cuda) + 0.1
     blur = ops.BlurOperator(Psf.gaussian(1, ndim=len(frame)), frame, "periodic", light)
