@@ -1,4 +1,4 @@
-# `make help` lists the targets. Everything runs on the CPU, in the environment .venv, with the versions of constraints.txt.
+# `make help` lists the targets. All but those for a GPU run in the environment .venv, with the versions of constraints.txt.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -13,6 +13,11 @@ READY := $(VENV)/.imgrestore-dependencies
 BUILT := $(VENV)/.imgrestore-built
 PEERS := $(VENV)/.imgrestore-peers
 BENCH := build/benchmarks
+
+# The targets for a GPU run on a machine that has torch for CUDA already: with python3, or PYTHON, as it is, and no .venv.
+GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),python3,$(PYTHON))
+GPU := PYTHONPATH=$(CURDIR) $(GPU_PYTHON)
+GPU_OUT ?= build/gpu
 NATIVE := setup.py $(wildcard csrc/*.cpp csrc/*/*.cpp csrc/*/*.h csrc/*/*/*.cpp csrc/*/*/*.h)
 
 # Idle threads of torch would otherwise spin and take the cores from the ones that work.
@@ -24,10 +29,10 @@ SANITIZED := $(CURDIR)/build/sanitize
 OP_TESTS := $(patsubst imgrestore/ops/%.py,tests/test_%.py,$(filter-out imgrestore/ops/_%.py,$(wildcard imgrestore/ops/*.py)))
 OP_TESTS += tests/test_net_ops.py
 
-.PHONY: help install demo test lint sanitize docs bench wheel clean distclean
+.PHONY: help install demo test lint sanitize docs bench wheel gpu gpu-build gpu-test gpu-sanitize gpu-bench clean distclean
 
 help:  ## List the targets.
-	@sed -n 's/^\([a-z%-]*\):.*##/\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z%-]*\):.*##/\1\t/p' Makefile | expand -t 14
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: no python3.11 or python3 found: apt install python3.11 python3.11-venv" >&2; exit 1; }
@@ -95,6 +100,30 @@ bench: $(BUILT) $(PEERS)  ## Measure imgrestore beside other libraries, about 12
 
 wheel: $(BUILT)  ## Build a wheel into dist/.
 	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+
+gpu: gpu-build  ## All four of the following, on a machine with a GPU: with python3, or PYTHON, as it is, without .venv.
+	@failed=""; for part in test sanitize bench; do \
+	  $(MAKE) --no-print-directory gpu-$$part || failed="$$failed gpu-$$part"; done; \
+	  test -z "$$failed" || { echo "make: failed:$$failed" >&2; exit 1; }
+
+# For the GPUs that are here alone, where there are any. What an older build left must not pass for this one's.
+gpu-build:  ## Build the native code for CPU and CUDA in place; needs nvcc and a torch for CUDA, but no GPU.
+	rm -f imgrestore/_C_cuda*.so build/lib*/imgrestore/_C_cuda*.so
+	list="$${TORCH_CUDA_ARCH_LIST:-$$($(GPU) tools/gpu.py architectures)}"; \
+	  $${list:+env "TORCH_CUDA_ARCH_LIST=$$list"} $(GPU_PYTHON) setup.py -q build_ext --inplace
+	@$(GPU) tools/gpu.py check
+
+gpu-test:  ## Run the tests of the device kernels on the GPU; ARGS takes options of pytest.
+	@mkdir -p $(GPU_OUT)
+	$(GPU) -m pytest --device cuda --tb=short --maxfail=30 -rfEs --durations=5 --junitxml=$(GPU_OUT)/tests.xml $(ARGS) \
+	  tests/test_device_*.py 2>&1 | tee $(GPU_OUT)/tests.log
+
+gpu-sanitize:  ## Run some of them under compute-sanitizer: memory, races, reads of what was never written.
+	$(GPU) tools/gpu.py sanitize --out $(GPU_OUT) $(ARGS)
+
+gpu-bench:  ## Measure on the GPU, some minutes; writes docs/benchmarks-gpu.md. ARGS takes options, such as --only box.
+	@mkdir -p $(GPU_OUT)
+	$(GPU) -m benchmarks.gpu --copies $(GPU_OUT) $(ARGS)
 
 clean:  ## Remove what was built, except the environment.
 	rm -rf build dist demo docs/_build docs/auto_examples docs/generated imgrestore/*.so *.egg-info

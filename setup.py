@@ -1,7 +1,9 @@
 """Builds the native libraries where it can; pyproject.toml says everything else."""
 
 import os
+import shutil
 from glob import glob
+from pathlib import Path
 
 from setuptools import setup
 
@@ -18,6 +20,7 @@ def native() -> dict:
     if os.environ.get("IMGRESTORE_NATIVE") == "0":
         say("IMGRESTORE_NATIVE=0")
         return {}
+    find_toolkit()
     try:
         from torch.utils import cpp_extension
         from torch.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtension
@@ -29,7 +32,11 @@ def native() -> dict:
         """A build that fails leaves the package without its library, never uninstalled."""
 
         def build_extensions(self) -> None:
-            self._attempt(super().build_extensions)
+            try:
+                super().build_extensions()
+            except (Exception, SystemExit):  # a compiler is not to torch's liking, perhaps that of CUDA alone
+                self.extensions = [one for one in self.extensions if not one.name.endswith("_cuda")]
+                self._attempt(super().build_extensions)
 
         def build_extension(self, ext: object) -> None:
             self._attempt(super().build_extension, ext)
@@ -47,6 +54,15 @@ def native() -> dict:
     }
 
 
+def find_toolkit() -> None:
+    """Tell torch where CUDA is: it takes the folder above that of `nvcc`, which may be a script that calls another."""
+    nvcc = shutil.which("nvcc")
+    homes = [*([Path(nvcc).resolve().parents[1]] if nvcc else []), Path("/usr/local/cuda")]
+    found = [str(home) for home in homes if (home / "include" / "cuda_runtime.h").exists()]
+    if found:
+        os.environ.setdefault("CUDA_HOME", found[0])
+
+
 def cpu(extension: type) -> list:
     # `make sanitize`: a build that stops at the first access out of bounds, for the tests only
     sanitized = os.environ.get("IMGRESTORE_SANITIZE") == "1"
@@ -61,7 +77,10 @@ def cuda(extension: type, toolkit: str | None) -> list:
     """The kernels for NVIDIA GPUs, where there is a toolkit (CUDA_HOME) and a torch for CUDA; it takes no GPU."""
     import torch
 
-    if torch.version.cuda is None or toolkit is None or os.environ.get("IMGRESTORE_CUDA") == "0":
+    if torch.version.cuda is None or os.environ.get("IMGRESTORE_CUDA") == "0":
+        return []
+    if toolkit is None:
+        print("imgrestore: no CUDA kernels, CUDA tensors run in torch: no toolkit found, see CUDA_HOME")
         return []
     os.environ.setdefault("TORCH_CUDA_ARCH_LIST", "8.0;8.6;8.9;9.0+PTX")
     common = ["-std=c++17", "-DUSE_CUDA", TARGET]

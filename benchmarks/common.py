@@ -130,6 +130,11 @@ def compare(case: Case, run_rounds: Callable[..., None], *, quick: bool = False)
     for name in case.calls:  # where ours is too long for rounds, its peers are not
         while len(times[name]) < min(rounds[name], LEAST_ROUNDS):
             timed(name)
+    return record(case, times, equal)
+
+
+def record(case: Any, times: dict[str, list[float]], errors: dict[str, float]) -> dict[str, Any]:
+    """What is known of a case as plain data: the spread of each call's times, and how far its result is off."""
     return {
         "group": case.group,
         "size": case.size,
@@ -140,8 +145,8 @@ def compare(case: Case, run_rounds: Callable[..., None], *, quick: bool = False)
         "tolerance": case.tolerance,
         "margin": case.margin,
         "calls": {
-            name: {**spread(times[name]), "error": equal.get(name), "differs": case.differs.get(name)}
-            for name in case.calls
+            name: {**spread(times[name]), "error": errors.get(name), "differs": case.differs.get(name)}
+            for name in times
         },
     }
 

@@ -72,7 +72,7 @@ def _memory() -> int | None:
 
 def _compiler() -> str | None:
     command = probe.compiler()
-    return _output(command, "--version") if command else None
+    return output_of(command, "--version") if command else None
 
 
 def _version(name: str) -> str | None:
@@ -84,13 +84,14 @@ def _version(name: str) -> str | None:
 
 def _commit() -> str | None:
     git = ("git", "-C", str(probe.HERE.parent))
-    commit = _output(*git, "rev-parse", "--short=12", "HEAD")
+    commit = output_of(*git, "rev-parse", "--short=12", "HEAD")
     # The report that comes of this is left out: it does not make the sources differ from the commit.
-    changed = _output(*git, "status", "--porcelain", "--", "imgrestore", "csrc", "benchmarks")
+    changed = output_of(*git, "status", "--porcelain", "--", "imgrestore", "csrc", "benchmarks")
     return f"{commit} with changes" if commit and changed else commit
 
 
-def _output(*command: str) -> str | None:
+def output_of(*command: str) -> str | None:
+    """The first line that a program writes, or None where there is none."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):

@@ -95,7 +95,7 @@ def write(results: dict[str, Any], others: list[dict[str, Any]], picture: Path |
     if picture is not None:
         parts.append(CHART.format(name=picture.name))
     for group in dict.fromkeys(row["group"] for row in results["comparisons"]):
-        parts.append(_section(group, results, others))
+        parts.append(section(group, results, others))
     if results["memory"]:
         parts.append(_memory(results["memory"]))
     return "\n".join(parts)
@@ -149,7 +149,8 @@ def _machine(results: dict[str, Any]) -> str:
     return "## The machine\n\n" + "\n".join(f"| {a} | {b} |" for a, b in lines) + "\n"
 
 
-def _section(group: str, results: dict[str, Any], others: list[dict[str, Any]]) -> str:
+def section(group: str, results: dict[str, Any], others: list[dict[str, Any]]) -> str:
+    """The table of a group of comparisons, with what was measured and how nearly the results are equal."""
     rows = sorted((row for row in results["comparisons"] if row["group"] == group), key=_by_shape)
     peers = list(dict.fromkeys(name for row in rows for name in row["calls"] if name != OURS))
     steps = any(row["steps"] > 1 for row in rows)

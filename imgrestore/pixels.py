@@ -81,6 +81,8 @@ class Planes:
             values = torch.where(self.good, values, source.to(values))
         values = _from_canonical(values, original, self._axis, self.alpha is not None)
         name = _dtype_name(original)
+        if isinstance(original, torch.Tensor):
+            values = values.to(original.device)
         if as_float and name not in ("float32", "float64"):
             return values if isinstance(original, torch.Tensor) else values.detach().cpu().numpy()
         if name in INTEGER_PEAKS:
@@ -94,17 +96,20 @@ class Planes:
 
     def back_mask(self, mask: torch.Tensor) -> Any:
         """Booleans of the planes' shape in the picture's layout, without alpha."""
-        import torch
-
         values = _from_canonical(mask.expand(self.data.shape), self._original, self._axis, self.alpha is not None)
-        return values if isinstance(self._original, torch.Tensor) else values.cpu().numpy()
+        return self._beside_original(values)
 
     def back_area(self, area: torch.Tensor) -> Any:
         """Booleans (batch, 1, *space) in the picture's layout without its channels."""
+        values = area.reshape(_without(tuple(self._original.shape), self._axis))
+        return self._beside_original(values)
+
+    def _beside_original(self, values: torch.Tensor) -> Any:
+        """A tensor on the picture's device, or an array where the picture is one."""
         import torch
 
-        values = area.reshape(_without(tuple(self._original.shape), self._axis))
-        return values if isinstance(self._original, torch.Tensor) else values.cpu().numpy()
+        original = self._original
+        return values.to(original.device) if isinstance(original, torch.Tensor) else values.cpu().numpy()
 
     @property
     def is_integer(self) -> bool:
@@ -113,7 +118,13 @@ class Planes:
 
 
 def to_planes(
-    image: Any, space: int = 2, channel_axis: ChannelAxis = "auto", *, dtype: Any = None, name: str = "image"
+    image: Any,
+    space: int = 2,
+    channel_axis: ChannelAxis = "auto",
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    name: str = "image",
 ) -> Planes:
     """Check a picture and bring it into planes.
 
@@ -129,6 +140,8 @@ def to_planes(
         (N, C, H, W). Axes left over are a batch.
     dtype : torch.dtype, optional
         Of the planes; by default float64 for float64 pictures, else float32.
+    device : torch.device or str, optional
+        Of the planes; by default the picture's, for NumPy arrays the CPU.
     name : str
         What errors call the picture.
 
@@ -161,6 +174,7 @@ def to_planes(
     tensor, alpha = _as_tensor(image), None
     if has_alpha:
         alpha = np.asarray(image)[..., -1:].copy()
+    tensor = tensor if device is None else tensor.to(device)
     planes = _to_canonical(tensor, axis, space, has_alpha)
     # Both ends of the range are NaN where any value is, so this is one pass, in the order in which the values lie.
     ends = (0.0, 1.0) if kind in INTEGER_PEAKS else _ends(planes if has_alpha else tensor)

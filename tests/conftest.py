@@ -20,10 +20,28 @@ settings.register_profile("imgrestore", deadline=None, suppress_health_check=[He
 settings.load_profile("imgrestore")
 
 
-def pytest_addoption(parser):
+def pytest_addoption(parser, pluginmanager):
     parser.addoption(
-        "--device", choices=("executor", "cuda"), default="executor", help="where the tests of device kernels run"
+        "--device",
+        choices=("executor", "cuda", "cpu"),
+        default="executor",
+        help="where the tests of device kernels run; cpu: on the CPU's own kernels, to find mistakes in the tests",
     )
+    parser.addoption("--sample", type=int, metavar="N", help="run N tests of each file, from all over it")
+    if not pluginmanager.hasplugin("timeout"):  # as on a machine that is lent for its GPU
+        parser.addini("timeout", "not heeded without pytest-timeout")
+
+
+def pytest_collection_modifyitems(config, items):
+    most = config.getoption("--sample")
+    if not most:
+        return
+    kept = []
+    for path in dict.fromkeys(item.path for item in items):
+        own = [item for item in items if item.path == path]
+        kept += [own[i * len(own) // most] for i in range(most)] if len(own) > most else own
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
 
 
 def observe(picture, psf, size=64, noise=0.01, seed=0):

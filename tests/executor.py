@@ -52,7 +52,19 @@ def why_not():
     return None if CSRC.exists() else "needs csrc"
 
 
-needs_executor = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+# A GPU needs no executor, and must not be left out of a run because there is no compiler.
+needs_executor = pytest.mark.skipif(
+    f"config.getoption('--device') == 'executor' and {why_not() is not None}", reason=str(why_not())
+)
+
+
+def check_gpu():
+    """End the run, and say why, where there is no GPU or no library for it: with twins in its place all would pass."""
+    if not torch.cuda.is_available():
+        pytest.exit("--device cuda: torch sees no CUDA device", returncode=1)
+    cuda = _native.build_info()["cuda"]
+    if not cuda["loaded"]:
+        pytest.exit(f"--device cuda: the CUDA kernels are not in use: {cuda['reason']}", returncode=1)
 
 
 class Device:
@@ -62,18 +74,22 @@ class Device:
     ----------
     module : module, optional
         The executor.
+    name : str
+        Without an executor: "cuda", or "cpu" for a dry run on the CPU's own kernels.
     """
 
-    def __init__(self, module=None):
+    def __init__(self, module=None, name="cuda"):
         self.module = module
-        self.name = "executor" if module else "cuda"
+        self.name = "executor" if module else name
 
     def put(self, x):
         """The tensor on the device, with the same strides."""
-        if self.module or not isinstance(x, torch.Tensor):
+        if self.name != "cuda" or not isinstance(x, torch.Tensor):
             return x
-        there = torch.empty_strided(x.size(), x.stride(), dtype=x.dtype, device="cuda")
-        return there.copy_(x)
+        # What is repeated without taking memory is repeated there, too: nothing can be copied over it.
+        once = x[tuple(slice(1 if stride == 0 else None) for stride in x.stride())]
+        there = torch.empty_strided(once.size(), once.stride(), dtype=x.dtype, device="cuda").copy_(once)
+        return there.expand(x.size())
 
     def orders(self):
         """Runs for each order of threads and blocks; on a GPU the order is its own, twice."""
@@ -92,9 +108,12 @@ def executor():
 
 @pytest.fixture
 def device(request, monkeypatch):
-    """A GPU with ``--device cuda``, else the executor in its place."""
-    if request.config.getoption("--device") == "cuda":
-        yield Device()
+    """A GPU with ``--device cuda``, the CPU's own kernels with ``--device cpu``, else the executor in their place."""
+    name = request.config.getoption("--device")
+    if name != "executor":
+        if name == "cuda":
+            check_gpu()
+        yield Device(name=name)
         return
     module = library()
     ops = torch.ops.imgrestore_executor

@@ -326,14 +326,19 @@ def test_info_says_what_is_in_use_and_what_is_not():
 def test_info_says_why():
     facts = imgrestore.build_info()
     facts["native"] = {"loaded": False, "path": None, "reason": "turned off"}
-    facts["cuda"] = {"loaded": True, "reason": None}
+    facts["cuda"] = {"loaded": True, "path": "_C_cuda.so", "reason": None, "devices": ["one", "two"]}
     lines = dict(info.rows(facts))
     assert lines["native code"] == "not in use: turned off"
-    assert lines["CUDA kernels"] == "in use"
+    assert lines["CUDA kernels"] == "_C_cuda.so"
+    assert lines["CUDA devices"] == "one, two"
     assert "instruction set" not in lines
     facts["native"] = {"loaded": True, "path": "_C.so", "reason": None}
     facts["isa"] = {"in_use": "avx2", "compiled": ["baseline", "avx2"], "supported": [], "reason": "no avx512"}
-    assert dict(info.rows(facts))["instruction set"] == "avx2 (no avx512)"
+    facts["cuda"] = {"loaded": False, "path": None, "reason": "no toolkit", "devices": []}
+    lines = dict(info.rows(facts))
+    assert lines["instruction set"] == "avx2 (no avx512)"
+    assert lines["CUDA kernels"] == "not in use: no toolkit"
+    assert lines["CUDA devices"] == "none that torch sees"
 
 
 def test_info_says_how_to_get_what_is_missing(monkeypatch):

@@ -11,20 +11,14 @@ import set_rust
 import set_shadow
 import set_specular
 import torch
+from separation_cases import TASKS, net_of
 from set_shadow import photograph
 
 from imgrestore import dereflect, derust, deshadow, despecular
 from imgrestore.classical.estimate import Estimate
 from imgrestore.nets import weights
-from imgrestore.nets.separator import Separator, SeparatorConfig
 from imgrestore.tasks import separation
 
-TASKS = {
-    "deshadow": (deshadow, "factor", "gain", -0.8),
-    "dereflect": (dereflect, "added", "reflection", 0.05),
-    "despecular": (despecular, "added", "specular", 0.2),
-    "derust": (derust, "covered", "density", 0.1),
-}
 # How layers make the picture again.
 AGAIN = {
     "factor": lambda layers, scene, layer: layers[layer] * scene,
@@ -33,18 +27,6 @@ AGAIN = {
 }
 SAYS = {"refined by the net", "found by the net"}
 EACH = pytest.mark.parametrize("name", sorted(TASKS))
-
-
-def net_of(form, change=0.0, odds=0.0):
-    """A net that changes the layer by a number, and holds damage as likely as another says, everywhere and at all."""
-    config = SeparatorConfig(form=form, width=4, blocks=(1, 1), glance=4, view=16, code=2)
-    net = Separator(config).eval().requires_grad_(False)
-    bias = net.unet.head.bias.unflatten(0, (-1, 4))
-    bias.fill_(change)
-    bias[-1] = odds
-    net.judge[-1].weight.zero_()
-    net.judge[-1].bias.fill_(odds)
-    return net
 
 
 def undamaged(name, planes):

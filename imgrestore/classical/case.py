@@ -37,7 +37,14 @@ class Case:
 
 
 def prepare(
-    image: Any, psf: Any, boundary: Boundary, mask: Any, channel_axis: ChannelAxis, *, dtype: Any = None
+    image: Any,
+    psf: Any,
+    boundary: Boundary,
+    mask: Any,
+    channel_axis: ChannelAxis,
+    *,
+    dtype: Any = None,
+    device: Any = None,
 ) -> Case:
     """Check a picture with its PSF and mask.
 
@@ -45,8 +52,8 @@ def prepare(
     ----------
     image, psf, boundary, mask, channel_axis
         As in `imgrestore.deblur`. A PSF that is a tensor with a gradient keeps it.
-    dtype : torch.dtype, optional
-        Of the planes; by default float64 for float64 pictures, else float32.
+    dtype, device : optional
+        As in `imgrestore.pixels.to_planes`.
 
     Returns
     -------
@@ -58,19 +65,19 @@ def prepare(
         Where an argument is not as described; the message names it.
     """
     known = as_psf(psf)
-    planes, valid = to_fit(image, known.ndim, mask, channel_axis, dtype=dtype)
+    planes, valid = to_fit(image, known.ndim, mask, channel_axis, dtype=dtype, device=device)
     kernel = psf / psf.sum() if isinstance(psf, torch.Tensor) and psf.requires_grad else known
     return Case(planes, known, BlurOperator(kernel, tuple(planes.data.shape[2:]), boundary, planes.data), valid)
 
 
 def to_fit(
-    image: Any, space: int, mask: Any, channel_axis: ChannelAxis, *, dtype: Any = None
+    image: Any, space: int, mask: Any, channel_axis: ChannelAxis, *, dtype: Any = None, device: Any = None
 ) -> tuple[Planes, torch.Tensor | None]:
     """Check a picture and its mask of good pixels.
 
     Parameters
     ----------
-    image, mask, channel_axis, dtype
+    image, mask, channel_axis, dtype, device
         As in `prepare`.
     space : int
         2 for pictures, 3 for stacks.
@@ -85,7 +92,7 @@ def to_fit(
     TypeError, ValueError
         As `prepare`.
     """
-    planes = to_planes(image, space, channel_axis, dtype=dtype)
+    planes = to_planes(image, space, channel_axis, dtype=dtype, device=device)
     if mask is None:
         return planes, None if planes.finite else planes.good
     valid = planes.good & to_mask(mask, planes)

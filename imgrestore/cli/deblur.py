@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Details, Inputs, Out, Overwrite, OwnWeights, Recursive, Verbose
-from .run import Work, read_mask, run
+from .options import Details, Device, Inputs, Out, Overwrite, OwnWeights, Recursive, Verbose
+from .run import Work, on_device, read_mask, run
 
 if TYPE_CHECKING:
     from imgrestore.psf import Psf
@@ -75,6 +75,7 @@ def command(
         bool, typer.Option("--refine/--no-refine", help="Let the method auto refine photographs by the net.")
     ] = True,
     weights: OwnWeights = None,
+    device: Device = None,
     details: Details = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
@@ -107,6 +108,7 @@ def command(
             "mask": read_mask(mask),
             "boundary": boundary.value,
             "refine": refine,
+            **on_device(device),
         }
         if weights is not None:
             own_net("deblur", DeepWiener, weights, method.value, refine)  # told now rather than of every picture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .options import (
     DamageMask,
     Details,
+    Device,
     Inputs,
     MethodName,
     MethodOption,
@@ -14,7 +15,7 @@ from .options import (
     Recursive,
     Verbose,
 )
-from .run import Work, read_mask, run
+from .run import Work, on_device, read_mask, run
 
 
 def command(
@@ -23,6 +24,7 @@ def command(
     method: MethodOption = MethodName.auto,
     mask: DamageMask = None,
     weights: OwnWeights = None,
+    device: Device = None,
     details: Details = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
@@ -40,6 +42,6 @@ def command(
         from imgrestore.tasks.demoire_net import own_refiner
 
         own_refiner(weights, method.value, refined=True)  # told now rather than of every picture
-        return Work(demoire, {"method": method.value, "mask": read_mask(mask), "weights": weights})
+        return Work(demoire, {"method": method.value, "mask": read_mask(mask), "weights": weights, **on_device(device)})
 
     run("demoire", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)

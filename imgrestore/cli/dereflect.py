@@ -10,6 +10,7 @@ import typer
 from .options import (
     DamageMask,
     Details,
+    Device,
     Inputs,
     MethodName,
     MethodOption,
@@ -19,7 +20,7 @@ from .options import (
     Recursive,
     Verbose,
 )
-from .run import Work, read_mask, read_pixels, run
+from .run import Work, on_device, read_mask, read_pixels, run
 
 
 def command(
@@ -31,12 +32,11 @@ def command(
     ] = None,
     polarized: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="The same at another angle of a polariser; for one picture of one page."
-        ),
+        typer.Option(metavar="FILE", help="The same at another angle of a polariser; for one picture of one page."),
     ] = None,
     mask: DamageMask = None,
     weights: OwnWeights = None,
+    device: Device = None,
     details: Details = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
@@ -62,6 +62,7 @@ def command(
                 "flash": read_pixels(flash),
                 "polarized": read_pixels(polarized),
                 "weights": weights,
+                **on_device(device),
             },
         )
 

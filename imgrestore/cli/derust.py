@@ -9,6 +9,7 @@ import typer
 from .options import (
     DamageMask,
     Details,
+    Device,
     Inputs,
     MethodName,
     MethodOption,
@@ -18,7 +19,7 @@ from .options import (
     Recursive,
     Verbose,
 )
-from .run import Work, read_mask, read_triple, run
+from .run import Work, on_device, read_mask, read_triple, run
 
 
 def command(
@@ -33,6 +34,7 @@ def command(
     ] = "auto",
     mask: DamageMask = None,
     weights: OwnWeights = None,
+    device: Device = None,
     details: Details = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
@@ -58,6 +60,7 @@ def command(
                 "mask": read_mask(mask),
                 "stain": read_triple(stain, "--stain"),
                 "weights": weights,
+                **on_device(device),
             },
         )
 

@@ -10,6 +10,7 @@ import typer
 from .options import (
     DamageMask,
     Details,
+    Device,
     Inputs,
     MethodName,
     MethodOption,
@@ -19,7 +20,7 @@ from .options import (
     Recursive,
     Verbose,
 )
-from .run import Work, read_mask, run
+from .run import Work, on_device, read_mask, run
 
 
 class KindName(str, Enum):
@@ -38,6 +39,7 @@ def command(
     kind: Annotated[KindName, typer.Option(help="Which kind of shadow; found by default.")] = KindName.auto,
     mask: DamageMask = None,
     weights: OwnWeights = None,
+    device: Device = None,
     details: Details = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
@@ -55,7 +57,13 @@ def command(
         from imgrestore.tasks.separation import own_separator
 
         own_separator("deshadow", weights, method.value, refined=True)  # told now rather than of every picture
-        settings = {"method": method.value, "mask": read_mask(mask), "kind": kind.value, "weights": weights}
+        settings = {
+            "method": method.value,
+            "mask": read_mask(mask),
+            "kind": kind.value,
+            "weights": weights,
+            **on_device(device),
+        }
         return Work(deshadow, settings)
 
     run("deshadow", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)

@@ -10,6 +10,7 @@ import typer
 from .options import (
     DamageMask,
     Details,
+    Device,
     Inputs,
     MethodName,
     MethodOption,
@@ -19,7 +20,7 @@ from .options import (
     Recursive,
     Verbose,
 )
-from .run import Work, read_mask, read_triple, run
+from .run import Work, on_device, read_mask, read_triple, run
 
 
 class Transfer(str, Enum):
@@ -43,6 +44,7 @@ def command(
     ] = Transfer.auto,
     mask: DamageMask = None,
     weights: OwnWeights = None,
+    device: Device = None,
     details: Details = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
@@ -68,6 +70,7 @@ def command(
                 "illuminant": read_triple(illuminant, "--illuminant"),
                 "transfer": transfer.value,
                 "weights": weights,
+                **on_device(device),
             },
         )
 

@@ -47,7 +47,8 @@ def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         note = f" ({isa['reason']})" if isa["reason"] else ""
         lines.append(("instruction set", f"{isa['in_use']}{note}"))
         lines.append(("compiled for", ", ".join(isa["compiled"])))
-    lines.append(("CUDA kernels", "in use" if cuda["loaded"] else f"not in use: {cuda['reason']}"))
+    lines.append(("CUDA kernels", cuda["path"] if cuda["loaded"] else f"not in use: {cuda['reason']}"))
+    lines.append(("CUDA devices", ", ".join(cuda["devices"]) or "none that torch sees"))
     for package, (use, remedy) in OPTIONAL.items():
         try:
             lines.append((use, f"{package} {metadata.version(package)}"))

@@ -35,6 +35,10 @@ Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say what was est
 MethodOption = Annotated[
     MethodName, typer.Option("--method", help="auto is the best there is, classical works without nets.")
 ]
+Device = Annotated[
+    str | None,
+    typer.Option("--device", metavar="DEVICE", help="Where to compute: cpu, cuda, cuda:1; by default on the CPU."),
+]
 OwnWeights = Annotated[
     Path | None,
     typer.Option("--weights", metavar="FILE", help="Weights of the net, as `imgrestore train` writes them."),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .files import Job
 
-__all__ = ["Watch", "Work", "read_mask", "read_pixels", "read_triple", "restore_picture", "run"]
+__all__ = ["Watch", "Work", "on_device", "read_mask", "read_pixels", "read_triple", "restore_picture", "run"]
 
 INTERRUPTED = 130
 # Settings that are a picture of the same kind as the one to restore.
@@ -138,6 +138,29 @@ def run(
         if len(jobs) > 1:
             _say(f"{failed} of {len(jobs)} failed")
         raise typer.Exit(1)
+
+
+def on_device(device: str | None) -> dict[str, str]:
+    """The setting of a task that says where it computes.
+
+    Parameters
+    ----------
+    device : str or None
+        As on the command line.
+
+    Returns
+    -------
+    dict
+        Empty where nothing is said.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such device: told now rather than of every picture.
+    """
+    from imgrestore.tasks.device import chosen
+
+    return {} if device is None else {"device": str(chosen(device, None))}
 
 
 def read_mask(path: Path | None) -> np.ndarray | None:

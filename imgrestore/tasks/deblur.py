@@ -23,6 +23,7 @@ from imgrestore.tasks.check import REACH, tolerance, trust
 from imgrestore.tasks.deblur_blind import find_blurs, no_blur
 from imgrestore.tasks.deblur_field import FieldFit, field_blur, find_fields, known_field
 from imgrestore.tasks.deblur_fit import Answer, Blur, Fit, Method, rms
+from imgrestore.tasks.device import chosen
 from imgrestore.tasks.own_weights import own_net
 from imgrestore.types import Restoration
 
@@ -56,6 +57,7 @@ def deblur(
     weights: str | os.PathLike[str] | None = None,
     boundary: Boundary = "unknown",
     channel_axis: ChannelAxis = "auto",
+    device: str | torch.device | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Any:
     """Sharpen a picture, whose blur is known or is found.
@@ -96,6 +98,9 @@ def deblur(
     channel_axis : int, None or "auto"
         As in scikit-image: the axis of the channels, or None where there are none and leading axes are a batch. Set it
         for pictures of more than 4 channels, and for 4 channels none of which is alpha.
+    device : str or torch.device, optional
+        Where to compute: "cpu", "cuda", "cuda:1". By default where `image` is, for NumPy arrays the CPU. The result is
+        where `image` is. A PSF that is not given is estimated by the CPU.
     progress : callable, optional
         Called with what is being done and the part of that step which is done, from 0 to 1.
 
@@ -114,10 +119,10 @@ def deblur(
     TypeError
         Where `image` is no array, or has a dtype other than those above, or `weights` is no path.
     ValueError
-        Where the PSF is zero, negative, NaN or larger than the picture, the picture is empty or has no
-        finite pixel, its layout cannot be told, an option is none of those above, `psf` and `field` are both given,
-        the windows of `field` are less than 64 pixels long, `weights` is no sound file of a net for deblurring, or is
-        given where no net is asked for.
+        Where the PSF is zero, negative, NaN or larger than the picture, the picture is empty or has no finite pixel,
+        its layout cannot be told, an option is none of those above, `psf` and `field` are both given, the windows of
+        `field` are less than 64 pixels long, `weights` is no sound file of a net for deblurring, or is given where no
+        net is asked for, or `device` is none that is there.
 
     See Also
     --------
@@ -148,13 +153,14 @@ def deblur(
     if method not in get_args(Method):
         raise ValueError(f"method is {method!r}; expected one of {', '.join(get_args(Method))}")
     net = own_net("deblur", DeepWiener, weights, method, refine)
+    where = chosen(device, image)
     double = isinstance(image, torch.Tensor) and image.dtype == torch.float64
     dtype = torch.float64 if double else torch.float32
     if psf is not None and field is not None:
         raise ValueError("psf and field are both given; expected one of them: field is for PSFs that are to be found")
     psfs = known_field(psf)
     if psf is None or psfs is not None:
-        planes, valid = to_fit(image, 2, mask, channel_axis, dtype=dtype)
+        planes, valid = to_fit(image, 2, mask, channel_axis, dtype=dtype, device=where)
         if psfs is not None:
             blurs = [field_blur(psfs, planes.data, boundary)] * len(planes.data)
         elif field is not None:
@@ -162,7 +168,7 @@ def deblur(
         else:
             blurs = find_blurs(planes, valid, boundary, progress)
     else:
-        case = prepare(image, psf, boundary, mask, channel_axis, dtype=dtype)
+        case = prepare(image, psf, boundary, mask, channel_axis, dtype=dtype, device=where)
         planes, valid = case.planes, case.valid
         blurs = [Blur(case.blur, case.psf)] * len(planes.data)
     used = torch.ones_like(planes.good) if valid is None else valid

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +11,7 @@ from imgrestore.classical.admm import Solution, span_of, sparse_planes
 from imgrestore.nets.weights import WeightsError, load
 from imgrestore.ops.blur_operator import BlurOperator
 from imgrestore.tasks.check import HOPELESS, REACH, WORSE, share_explained, tolerance
+from imgrestore.tasks.device import net_on
 
 __all__ = ["Refined", "refine"]
 
@@ -96,8 +96,7 @@ def refine(
         net = load("deblur") if net is None else net
     except WeightsError as error:
         return _none(str(error))
-    if data.device.type != "cpu":
-        net = copy.deepcopy(net).to(data.device)  # the one that is kept stays where it is
+    net = net_on(net, data.device)
     known = torch.ones_like(data) if valid is None else valid.to(data.dtype)
     if saturated is not None:
         known = known * ~saturated

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+import torch
 from torch import Tensor
 
 from imgrestore.classical.estimate import Estimate, layers_without
@@ -13,6 +14,7 @@ from imgrestore.classical.moire import estimate, untouched
 from imgrestore.pixels import ChannelAxis
 from imgrestore.tasks.demoire_net import LAYER, own_refiner
 from imgrestore.tasks.demoire_net import refine as with_net
+from imgrestore.tasks.device import chosen
 from imgrestore.tasks.task import Task, check_choice
 
 __all__ = ["Method", "demoire"]
@@ -39,6 +41,7 @@ def demoire(
     refine: bool = True,
     weights: str | os.PathLike[str] | None = None,
     channel_axis: ChannelAxis = "auto",
+    device: str | torch.device | None = None,
 ) -> Any:
     """Take moiré, scan lines and half-tone screens off a picture.
 
@@ -68,6 +71,9 @@ def demoire(
         this version.
     channel_axis : int, None or "auto"
         As in `imgrestore.deblur`.
+    device : str or torch.device, optional
+        Where the net computes: "cpu", "cuda", "cuda:1". By default where `image` is, for NumPy arrays the CPU. The
+        classical estimate is made by the CPU. The result is where `image` is.
 
     Returns
     -------
@@ -82,8 +88,9 @@ def demoire(
     TypeError
         Where `image` is no array, or has a dtype other than those above, or `weights` is no path.
     ValueError
-        Where it is empty, has no finite pixel or a layout that cannot be told, an option is none of those above, or
-        `weights` is no sound file of a net for demoiré, or is given where no net is asked for.
+        Where it is empty, has no finite pixel or a layout that cannot be told, an option is none of those above,
+        `weights` is no sound file of a net for demoiré, or is given where no net is asked for, or `device` is none that
+        is there.
 
     See Also
     --------
@@ -106,11 +113,12 @@ def demoire(
     True
     """
     check_choice(method, get_args(Method), "method")
+    where = chosen(device, image)
     net = own_refiner(weights, method, refine)
     if method == "classical" or not refine:
         return CLASSICAL.run(image, estimate, mask=mask, details=details, channel_axis=channel_axis)
 
     def refined(picture: Tensor, area: Tensor | None, good: Tensor) -> Estimate:
-        return with_net(picture, area, good, net)
+        return with_net(picture, area, good, net, where)
 
     return REFINED.run(image, refined, mask=mask, details=details, channel_axis=channel_axis)

@@ -15,6 +15,7 @@ from imgrestore.classical.moire_screen import screen_of
 from imgrestore.nets.refiner import Refiner
 from imgrestore.nets.weights import WeightsError, load
 from imgrestore.tasks.check import believed, local_rms
+from imgrestore.tasks.device import HERE, moved, net_on
 from imgrestore.tasks.own_weights import own_net
 
 __all__ = ["LAYER", "own_refiner", "refine"]
@@ -51,7 +52,13 @@ def own_refiner(weights: Any, method: str, refined: bool) -> nn.Module | None:
 
 
 @torch.no_grad()
-def refine(picture: Tensor, mask: Tensor | None, good: Tensor, net: nn.Module | None) -> Estimate:
+def refine(
+    picture: Tensor,
+    mask: Tensor | None,
+    good: Tensor,
+    net: nn.Module | None,
+    device: torch.device = HERE,
+) -> Estimate:
     """Take a picture apart as the classical method does, but let the net judge and refine photographs of screens.
 
     Parameters
@@ -62,6 +69,8 @@ def refine(picture: Tensor, mask: Tensor | None, good: Tensor, net: nn.Module | 
         As `imgrestore.classical.moire.estimate` takes them.
     net : Module, optional
         A `Refiner`; by default the one that ships.
+    device : torch.device
+        Where the net computes.
 
     Returns
     -------
@@ -78,15 +87,19 @@ def refine(picture: Tensor, mask: Tensor | None, good: Tensor, net: nn.Module | 
         net = load("demoire") if net is None else net
     except WeightsError as error:
         return _unrefined(estimate(picture, mask, good, screen), f"classical only: {error}")
+    net = net_on(net, device)
     assert isinstance(net, Refiner)
-    odds = net.evidence(picture)
+    odds = net.evidence(picture.to(device))
     if not math.isfinite(odds):
         return _unrefined(estimate(picture, mask, good, screen), NO_NUMBERS)
     strength = min(1.0, max(0.0, (odds - DOUBT) / (SURE - DOUBT)))
     # To the judge waves and half-tones look like moiré; of these the statistics have to be for a screen, too.
     judged = replace(screen, odds=odds, strength=strength, only_alone=screen.strength == 0)
     found = estimate(picture, mask, good, judged)
-    return _refined(picture, found, net) if found.strength > 0 else _left(found)
+    if not found.strength > 0:
+        return _left(found)
+    refined: Estimate = moved(_refined(picture.to(device), moved(found, device), net), HERE)
+    return refined
 
 
 def _left(found: Estimate) -> Estimate:
@@ -128,7 +141,7 @@ def _refined(picture: Tensor, found: Estimate, net: Refiner) -> Estimate:
 
 def _rising(curve: Tensor) -> Tensor:
     """A change of tones held back until it turns no gray ramp around: darker stays darker."""
-    ramp = torch.linspace(0, 1, RAMP).expand(1, 3, 1, RAMP)
+    ramp = torch.linspace(0, 1, RAMP, device=curve.device).expand(1, 3, 1, RAMP)
     steps = Refiner.tone_of(ramp, curve).diff(dim=-1) * (RAMP - 1)
     worst = float(steps.min())
     return curve if worst >= LEAST_RISE - 1 else curve * ((LEAST_RISE - 1) / worst)

@@ -11,6 +11,7 @@ from torch import Tensor
 from imgrestore.classical.estimate import Estimate
 from imgrestore.classical.reflection import estimate_reflection, flash_estimate, polarized_estimate, untouched
 from imgrestore.pixels import ChannelAxis, to_planes
+from imgrestore.tasks.device import chosen
 from imgrestore.tasks.separation import own_separator
 from imgrestore.tasks.separation import refine as with_net
 from imgrestore.tasks.task import Estimator, Task, check_choice
@@ -33,6 +34,7 @@ def dereflect(
     refine: bool = True,
     weights: str | os.PathLike[str] | None = None,
     channel_axis: ChannelAxis = "auto",
+    device: str | torch.device | None = None,
 ) -> Any:
     """Take the reflection in a pane of glass off a photograph.
 
@@ -66,6 +68,9 @@ def dereflect(
         this version.
     channel_axis : int, None or "auto"
         As in scikit-image: the axis of the channels, or None where there are none and leading axes are a batch.
+    device : str or torch.device, optional
+        Where the net computes: "cpu", "cuda", "cuda:1". By default where `image` is, for NumPy arrays the CPU. The
+        classical estimate is made by the CPU. The result is where `image` is.
 
     Returns
     -------
@@ -81,8 +86,8 @@ def dereflect(
         path.
     ValueError
         Where the picture is empty or has no finite pixel, its layout cannot be told, a second picture is of another
-        shape or dtype or both are given, an option is none of those above, or `weights` is no sound file of a net for
-        reflections, or is given where no net is asked for.
+        shape or dtype or both are given, an option is none of those above, `weights` is no sound file of a net for
+        reflections, or is given where no net is asked for, or `device` is none that is there.
 
     See Also
     --------
@@ -104,6 +109,7 @@ def dereflect(
     (True, ['reflection', 'transmission'])
     """
     check_choice(method, get_args(Method), "method")
+    where = chosen(device, image)
     if flash is not None and polarized is not None:
         raise ValueError("flash and polarized are both given; expected one second picture")
     net = own_separator("dereflect", weights, method, refine)
@@ -117,7 +123,7 @@ def dereflect(
     elif method == "auto" and refine:
 
         def estimator(picture: Tensor, area: Tensor | None, good: Tensor) -> Estimate:
-            return with_net("dereflect", picture, area, estimate_reflection(picture, area, good), net)
+            return with_net("dereflect", picture, area, estimate_reflection(picture, area, good), net, where)
 
     return TASK.run(image, estimator, mask=mask, details=details, channel_axis=channel_axis)
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from imgrestore.classical.estimate import Estimate
 from imgrestore.classical.rust import forward, separate_stains, untouched
 from imgrestore.pixels import ChannelAxis
+from imgrestore.tasks.device import chosen
 from imgrestore.tasks.separation import classical_only, own_separator
 from imgrestore.tasks.separation import refine as with_net
 from imgrestore.tasks.task import Task, check_choice
@@ -33,6 +35,7 @@ def derust(
     refine: bool = True,
     weights: str | os.PathLike[str] | None = None,
     channel_axis: ChannelAxis = "auto",
+    device: str | torch.device | None = None,
 ) -> Any:
     """Take rust, foxing and stains of tea and coffee off a picture.
 
@@ -65,6 +68,9 @@ def derust(
         this version.
     channel_axis : int, None or "auto"
         As in scikit-image: the axis of the channels, or None where there are none and leading axes are a batch.
+    device : str or torch.device, optional
+        Where the net computes: "cpu", "cuda", "cuda:1". By default where `image` is, for NumPy arrays the CPU. The
+        classical estimate is made by the CPU. The result is where `image` is.
 
     Returns
     -------
@@ -80,7 +86,8 @@ def derust(
         Where `image` is no array, or has a dtype other than those above, or `weights` is no path.
     ValueError
         Where the picture is empty or has no finite pixel, its layout cannot be told, an option is none of those above,
-        or `weights` is no sound file of a net for stains, or is given where no net is asked for.
+        `weights` is no sound file of a net for stains, or is given where no net is asked for, or `device` is none that
+        is there.
 
     References
     ----------
@@ -101,6 +108,7 @@ def derust(
     True
     """
     check_choice(method, get_args(Method), "method")
+    where = chosen(device, image)
     direction = _direction(stain)
     net = own_separator("derust", weights, method, refine)
 
@@ -112,7 +120,7 @@ def derust(
             return classical_only(found, "the net does not know the colour of the stain")
         if area is not None and not found.strength:
             return classical_only(found, "they lie on a single surface")
-        return with_net("derust", picture, area, found, net)
+        return with_net("derust", picture, area, found, net, where)
 
     return TASK.run(image, estimator, mask=mask, details=details, channel_axis=channel_axis)
 

@@ -11,6 +11,7 @@ import torch
 from imgrestore.classical.estimate import Estimate
 from imgrestore.classical.shadow import Kind, estimate_shadow, untouched
 from imgrestore.pixels import ChannelAxis
+from imgrestore.tasks.device import chosen
 from imgrestore.tasks.separation import classical_only, own_separator
 from imgrestore.tasks.separation import refine as with_net
 from imgrestore.tasks.task import Task, check_choice
@@ -30,6 +31,7 @@ def deshadow(
     refine: bool = True,
     weights: str | os.PathLike[str] | None = None,
     channel_axis: ChannelAxis = "auto",
+    device: str | torch.device | None = None,
 ) -> Any:
     """Give back the light that a shadow took from a picture.
 
@@ -62,6 +64,9 @@ def deshadow(
     channel_axis : int, None or "auto"
         As in scikit-image: the axis of the channels, or None where there are none. Set it for pictures of more than 4
         channels, and for 4 channels none of which is alpha.
+    device : str or torch.device, optional
+        Where the net computes: "cpu", "cuda", "cuda:1". By default where `image` is, for NumPy arrays the CPU. The
+        classical estimate is made by the CPU. The result is where `image` is.
 
     Returns
     -------
@@ -78,7 +83,8 @@ def deshadow(
         `weights` is no path.
     ValueError
         Where the picture is empty or has no finite pixel, its layout cannot be told, an option is none of those above,
-        or `weights` is no sound file of a net for shadows, or is given where no net is asked for.
+        `weights` is no sound file of a net for shadows, or is given where no net is asked for, or `device` is none that
+        is there.
 
     See Also
     --------
@@ -105,6 +111,7 @@ def deshadow(
     True
     """
     check_choice(method, get_args(Method), "method")
+    where = chosen(device, image)
     check_choice(kind, get_args(Kind), "kind")
 
     net = own_separator("deshadow", weights, method, refine)
@@ -115,7 +122,7 @@ def deshadow(
             return found
         if not found.strength:
             return classical_only(found, "the net knows shadows that have an edge")
-        return with_net("deshadow", picture, area, found, net)
+        return with_net("deshadow", picture, area, found, net, where)
 
     return TASK.run(image, estimator, mask=mask, details=details, channel_axis=channel_axis)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any, Literal, get_args
 
+import torch
 from torch import Tensor
 
 from imgrestore.classical.estimate import Estimate
 from imgrestore.classical.specular import Transfer, estimate_highlights, lamp_colour, untouched
 from imgrestore.pixels import ChannelAxis
+from imgrestore.tasks.device import chosen
 from imgrestore.tasks.separation import classical_only, own_separator
 from imgrestore.tasks.separation import refine as with_net
 from imgrestore.tasks.task import Task, check_choice
@@ -32,6 +34,7 @@ def despecular(
     refine: bool = True,
     weights: str | os.PathLike[str] | None = None,
     channel_axis: ChannelAxis = "auto",
+    device: str | torch.device | None = None,
 ) -> Any:
     """Take specular highlights off glossy, coloured bodies.
 
@@ -65,6 +68,9 @@ def despecular(
         with this version.
     channel_axis : int, None or "auto"
         As in scikit-image: the axis of the channels, or None where there are none.
+    device : str or torch.device, optional
+        Where the net computes: "cpu", "cuda", "cuda:1". By default where `image` is, for NumPy arrays the CPU. The
+        classical estimate is made by the CPU. The result is where `image` is.
 
     Returns
     -------
@@ -79,7 +85,8 @@ def despecular(
         Where `image` is no array, or has a dtype other than those above, or `weights` is no path.
     ValueError
         Where the picture is empty or has no finite pixel, its layout cannot be told, an option is none of those above,
-        or `weights` is no sound file of a net for highlights, or is given where no net is asked for.
+        `weights` is no sound file of a net for highlights, or is given where no net is asked for, or `device` is none
+        that is there.
 
     See Also
     --------
@@ -103,6 +110,7 @@ def despecular(
     True
     """
     check_choice(method, get_args(Method), "method")
+    where = chosen(device, image)
     check_choice(transfer, get_args(Transfer), "transfer")
     lamp_colour(illuminant)
     net = own_separator("despecular", weights, method, refine)
@@ -113,6 +121,6 @@ def despecular(
             return found
         if not isinstance(illuminant, str):
             return classical_only(found, "the net does not know the colour of the lamp")
-        return with_net("despecular", picture, area, found, net)
+        return with_net("despecular", picture, area, found, net, where)
 
     return TASK.run(image, estimator, mask=mask, details=details, channel_axis=channel_axis)

@@ -15,6 +15,7 @@ from imgrestore.classical.estimate import Estimate
 from imgrestore.nets.refiner import view_of
 from imgrestore.nets.separator import Form, Separator, added_layer, covered_layer, factor_layer
 from imgrestore.nets.weights import WeightsError, load
+from imgrestore.tasks.device import HERE, moved, net_on
 from imgrestore.tasks.own_weights import own_net
 
 __all__ = ["MARKS", "Marks", "classical_only", "marks_of", "own_separator", "refine"]
@@ -136,7 +137,7 @@ def marks_of(task: str, one: Estimate) -> Marks:
     elif kind.form == "covered":
         hidden = one.layers["opaque"].abs().amax(0, keepdim=True) > SEEN
         layer = torch.cat([layer.expand(COLOURS, -1, -1), hidden.float()])
-    found = torch.zeros(1, *one.image.shape[1:]) if one.mask is None else one.mask.float()
+    found = torch.zeros_like(one.image[:1]) if one.mask is None else one.mask.float()
     return Marks(one.image, layer, found)
 
 
@@ -155,7 +156,14 @@ def own_separator(task: str, weights: Any, method: str, refined: bool) -> nn.Mod
 
 
 @torch.no_grad()
-def refine(task: str, picture: Tensor, mask: Tensor | None, found: Estimate, net: nn.Module | None) -> Estimate:
+def refine(
+    task: str,
+    picture: Tensor,
+    mask: Tensor | None,
+    found: Estimate,
+    net: nn.Module | None,
+    device: torch.device = HERE,
+) -> Estimate:
     """Let the task's net correct what a classical method made of a picture.
 
     Parameters
@@ -169,6 +177,8 @@ def refine(task: str, picture: Tensor, mask: Tensor | None, found: Estimate, net
         The classical one.
     net : Module, optional
         A `Separator`; by default the one that ships.
+    device : torch.device
+        Where the net computes.
 
     Returns
     -------
@@ -182,13 +192,20 @@ def refine(task: str, picture: Tensor, mask: Tensor | None, found: Estimate, net
         net = load(task) if net is None else net
     except WeightsError as error:
         return classical_only(found, str(error))
-    assert isinstance(net, Separator)
     kind = MARKS[task]
     if kind.kept == ("unmasked" if mask is None else "masked") and found.changes(picture):
         # Told where a shadow is, the classical method measures its light better than the net guesses it; and so it does
         # the density of stains where one surface goes on around them.
         return classical_only(found, "it was measured from the surface around the damage")
-    before = marks_of(task, found)
+    there, area, estimate = moved((picture, mask, found), device)
+    refined: Estimate = moved(_refined(task, there, area, estimate, net_on(net, device)), HERE)
+    return refined
+
+
+def _refined(task: str, picture: Tensor, mask: Tensor | None, found: Estimate, net: nn.Module) -> Estimate:
+    """The same, where the net can take part; all on one device."""
+    assert isinstance(net, Separator)
+    kind, before = MARKS[task], marks_of(task, found)
     judged = mask is None and kind.form != "factor" and not found.changes(picture)
     told = _asked(net, picture, mask, before, kind, judged)
     if not all(bool(one.isfinite().all()) for one in (told.layer, told.odds, told.filling)):
@@ -291,5 +308,3 @@ def _lifted(picture: Tensor, layer: Tensor) -> tuple[Tensor, Tensor]:
     gain = torch.maximum(layer.exp(), picture.clamp(0, 1)).clamp(max=1)
     gain = torch.where(picture.abs() > BLACK, gain, 1.0)
     return picture / gain, gain
-
-
