@@ -37,7 +37,7 @@ void define_ops(Library& m) {
   m.def(
       "richardson_lucy_device(Tensor observed, Tensor? status, Tensor levels, Tensor? share, Tensor? window, Tensor kernel, "
       "Tensor(a!) scene, Tensor(b!)? previous, Tensor(c!)? change, Tensor(d!) state, Tensor(e!) steps, int[] domain, "
-      "int[] centre, int[] before, int[] origin, int[] wrap, bool mirrored, float tv_weight, int begin, int end) -> ()");
+      "int[] centre, int[] before, int[] origin, int[] wrap, bool mirrored, bool periodic, float tv_weight, int begin, int end) -> ()");
 
   // Pictures (N, C, d, h, w) in strips of as many columns as a vector has lanes, (N C, d, strips, h, lanes), and back as
   // (N C, d, h, w)

@@ -1,4 +1,4 @@
-"""`fft_convolve` on devices: tap by tap where the kernel is small, else the twin."""
+"""`fft_convolve` on devices: tap by tap, in tiles, or over the whole picture."""
 
 import pytest
 import torch
@@ -94,30 +94,71 @@ def ran(device):
     return [launch["name"] for launch in device.module.launches()] if device.module else None
 
 
-@pytest.mark.parametrize(("kernel", "direct"), [((31, 31), True), ((1, 31), True), ((32, 3), False), ((3, 32), False)])
-def test_larger_kernels_are_the_twins(device, kernel, direct):
+@pytest.mark.parametrize(
+    ("kernel", "way"),
+    [((11, 11), "tap by tap"), ((12, 11), "tiles"), ((1, 31), "tap by tap"), ((32, 40), "tiles"), ((64, 2), "whole")],
+)
+def test_the_way_follows_the_kernel(device, kernel, way):
+    if not device.module:
+        pytest.skip("needs the executor's list of launches")
+    device.module.forget_launches()
+    fft_convolve(planes(35, 36), planes(*kernel, seed=1))
+    first = [name for name in ran(device) if name != "fft_twiddles"][0]
+    assert first == {
+        "tap by tap": "direct_convolve",
+        "tiles": "overlap_save response",
+        "whole": "fft_convolve kernel rows",
+    }[way]
+
+
+# Tiles of 64 and of 128 columns, one and several, an odd number of them, and pictures smaller than one.
+@pytest.mark.parametrize(("mode", "boundary"), BOUNDARIES)
+@pytest.mark.parametrize(
+    ("size", "kernel"),
+    [((130, 70), (13, 12)), ((60, 140), (31, 31)), ((20, 30), (12, 17)), ((9, 7), (32, 40)), ((70, 75), (2, 64))],
+    ids=str,
+)
+def test_tiles_are_the_twin(device, size, kernel, mode, boundary):
+    if mode == "valid":
+        size = tuple(map(max, size, kernel))
+    assert_is_twin(device, *twins(mode=mode, boundary=boundary), planes(*size), planes(*kernel, seed=1))
+
+
+@pytest.mark.parametrize("kernels", [(2, 1), (3, 2)], ids=str)
+@pytest.mark.parametrize("kernel", [(14, 13), (70, 3)], ids=str)
+def test_large_kernels_broadcast(device, kernels, kernel):
+    assert_is_twin(device, *twins(boundary="reflect"), planes(kernels[0], 2, 50, 60), planes(*kernels, *kernel, seed=1))
+
+
+@pytest.mark.parametrize(("mode", "boundary"), BOUNDARIES)
+@pytest.mark.parametrize(("size", "kernel"), [((30, 41), (66, 1)), ((90, 20), (65, 70))], ids=str)
+def test_whole_pictures_are_the_twin(device, size, kernel, mode, boundary):
+    if mode == "valid":
+        size = tuple(map(max, size, kernel))
+    assert_is_twin(device, *twins(mode=mode, boundary=boundary), planes(2, *size), planes(*kernel, seed=1))
+
+
+@pytest.mark.parametrize(("mode", "boundary"), BOUNDARIES)
+def test_whole_volumes_are_the_twin(device, mode, boundary):
+    size = (31, 12, 12) if mode == "valid" else (5, 12, 12)
+    options = {"mode": mode, "boundary": boundary, "ndim": 3}
+    assert_is_twin(device, *twins(**options), planes(2, *size), planes(31, 8, 4, seed=1))
+
+
+def test_beyond_all_ways_is_the_twins(device):
     if device.module:
         device.module.forget_launches()
-    image, k = planes(35, 36), planes(*kernel, seed=1)
+    image, k = planes(3, 7700), planes(66, 1, seed=1)
     out = fft_convolve(device.put(image), device.put(k)).cpu()
-    assert torch.allclose(out, fft_convolve_reference(image, k), rtol=1e-5)
-    assert ran(device) in (None, ["direct_convolve"] if direct else [])
-
-
-def test_too_many_points_in_depth_are_the_twins(device):
-    if device.module:
-        device.module.forget_launches()
-    image, k = planes(5, 12, 12), planes(31, 8, 4, seed=1)
-    out = fft_convolve(device.put(image), device.put(k), ndim=3).cpu()
-    assert torch.allclose(out, fft_convolve_reference(image, k, ndim=3), rtol=1e-4)
+    assert torch.allclose(out, fft_convolve_reference(image, k), rtol=1e-4)
     assert ran(device) in (None, [])
 
 
 def test_the_op_refuses_what_it_does_not_cover(device):
     op = _native.op("fft_convolve", _register)
-    image = device.put(planes(1, 1, 40, 40))
-    with pytest.raises(RuntimeError, match="a kernel of 1 x 3 x 32 is too large"):
-        op(image, device.put(planes(1, 3, 32)), [1, 40, 40], [0, -1, -16], 0)
+    image = device.put(planes(1, 1, 2, 7700))
+    with pytest.raises(RuntimeError, match="a kernel of 1 x 66 x 1 is too large for pictures of this size"):
+        op(image, device.put(planes(1, 66, 1)), [1, 2, 7700], [0, -33, 0], 0)
     with pytest.raises(RuntimeError, match="one for each picture"):
         op(image, device.put(planes(2, 1, 3, 3)), [1, 40, 40], [0, -1, -1], 0)
 

@@ -22,7 +22,10 @@ def case(shape, boundary, psf=None, *, seed=0, dtype=torch.float32):
 
 
 def check(device, observed, psf, boundary, count, tolerance=3e-5, **options):
-    """As the twin in float64, and the same bits in every order of threads."""
+    """As the twin in float64, and the same bits in every order of threads.
+
+    Beyond the frame little light tells of the scene, and the share of it divides: large PSFs take a larger tolerance.
+    """
     frame = tuple(observed.shape[2:])
 
     def there(value, put):
@@ -48,12 +51,20 @@ def check(device, observed, psf, boundary, count, tolerance=3e-5, **options):
     return results[0], done
 
 
+# The first PSF is small beside a tile; the second is not, and goes through the whole domain.
+PSFS = {"small": (5, 4), "large": (33, 30)}
+psfs = pytest.mark.parametrize(
+    "psf", [Psf(planes(*s, dtype=torch.float64, seed=7).numpy()) for s in PSFS.values()], ids=PSFS
+)
+
+
+@psfs
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("accelerate", [False, True])
 @pytest.mark.parametrize("tv_weight", [0.0, 0.02])
-def test_is_its_twin(device, boundary, accelerate, tv_weight):
-    observed, psf = case((1, 2, 15, 20), boundary)
-    check(device, observed, psf, boundary, 6, accelerate=accelerate, tv_weight=tv_weight)
+def test_is_its_twin(device, psf, boundary, accelerate, tv_weight):
+    observed, _ = case((1, 2, 35, 40), boundary, psf)
+    check(device, observed, psf, boundary, 5, 2e-4, accelerate=accelerate, tv_weight=tv_weight)
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
@@ -128,19 +139,40 @@ def test_no_iterations(device):
     check(device, observed, psf, "zero", 0)
 
 
+def launches(device, observed, psf, count, **options):
+    frame = tuple(observed.shape[2:])
+    device.module.forget_launches()
+    richardson_lucy(observed, BlurOperator(psf, frame, "periodic", observed), count, **options)
+    names = (launch["name"].removeprefix("richardson_lucy ") for launch in device.module.launches())
+    return [name for name in names if name != "fft_twiddles"]
+
+
 def test_four_passes_an_iteration(device):
     if not device.module:
         pytest.skip("needs the executor's list of launches")
-    observed, psf = case((1, 1, 32, 32), "periodic")
-    blur = BlurOperator(psf, (32, 32), "periodic", observed)
-
-    def launches(count, **options):
-        device.module.forget_launches()
-        richardson_lucy(observed, blur, count, **options)
-        return [launch["name"].removeprefix("richardson_lucy ") for launch in device.module.launches()]
-
-    richardson_lucy(observed, blur, 1)
-    names = launches(2, accelerate=False)
+    observed, psf = case((1, 1, 36, 32), "periodic", Psf(planes(31, 31, dtype=torch.float64).numpy()))
+    names = launches(device, observed, psf, 2, accelerate=False)
     assert names[:3] == ["kernel rows", "kernel columns", "scene"]
     assert names[3:] == ["blur", "ratio", "adjoint", "update"] * 2
-    assert len(launches(5)) - len(launches(4)) == 6  # a pass more, and the sum it waits for
+    more = len(launches(device, observed, psf, 5)) - len(launches(device, observed, psf, 4))
+    assert more == 6  # a pass more, and the sum it waits for
+
+
+def test_two_passes_an_iteration_in_tiles(device):
+    if not device.module:
+        pytest.skip("needs the executor's list of launches")
+    observed, psf = case((1, 1, 36, 32), "periodic")
+    names = launches(device, observed, psf, 2, accelerate=False)
+    assert names == ["overlap_save response"] * 2 + ["tiles ratio", "tiles update"] * 2
+
+
+@pytest.mark.parametrize("boundary", ["unknown", "zero", "periodic"])
+@pytest.mark.parametrize("options", [{}, {"accelerate": False, "sigma": torch.tensor(0.5)}], ids=["plain", "judged"])
+def test_several_tiles(device, boundary, options):
+    observed, psf = case((2, 1, 70, 130), boundary)
+    check(device, observed, psf, boundary, 3, **options)
+
+
+def test_tiles_know_no_longest_line(device):
+    observed, psf = case((1, 1, 5, 7700), "unknown")
+    check(device, observed, psf, "unknown", 2)

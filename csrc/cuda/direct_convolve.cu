@@ -10,7 +10,7 @@
 namespace imgrestore {
 namespace {
 
-__global__ void __launch_bounds__(DirectTile::kThreads, 4) direct_convolve(DirectConvolve p) {
+__global__ void __launch_bounds__(DirectTile::kThreads, 4) direct_convolve(Convolution p) {
   IMGR_SHARED(float, shared);
   const DirectTile t = {p.kernel_size[1], p.kernel_size[2]};
   float *values = shared, *taps = values + t.values();
@@ -42,11 +42,11 @@ bool direct_convolve_covers(const int64_t* kernel_size) {
          kernel_size[0] * kernel_size[1] * kernel_size[2] <= kDirectTaps * kDirectTaps;
 }
 
-void launch_direct_convolve(const DirectConvolve& convolve, Stream stream) {
-  const DirectTile t = {convolve.kernel_size[1], convolve.kernel_size[2]};
+void launch_direct_convolve(const Convolution& convolution, Stream stream) {
+  const DirectTile t = {convolution.kernel_size[1], convolution.kernel_size[2]};
   launch("direct_convolve", direct_convolve,
-         tile_grid(convolve.pictures * convolve.result[0], convolve.result[1], convolve.result[2]),
-         dim3(DirectTile::kThreads), t.bytes(), stream, convolve);
+         tile_grid(convolution.pictures * convolution.result[0], convolution.result[1], convolution.result[2]),
+         dim3(DirectTile::kThreads), t.bytes(), stream, convolution);
 }
 
 }  // namespace imgrestore

@@ -1,27 +1,12 @@
 #pragma once
 
-#include <stdint.h>
-
-#include "../math/boundary.h"
-#include "device.h"
+#include "convolution.h"
 
 namespace imgrestore {
-
-// out[i] = sum_j kernel[j] image[i + shift + kernel_size - 1 - j] of dense pictures (d, h, w), with one kernel for all
-// of them, or one for each.
-struct DirectConvolve {
-  const float *image, *kernel;
-  float* out;
-  int64_t pictures;
-  int size[3], kernel_size[3], result[3];
-  int64_t shift[3];
-  Boundary outside;
-  bool own_kernels;
-};
 
 // Whether a kernel is small enough.
 bool direct_convolve_covers(const int64_t* kernel_size);
 
-void launch_direct_convolve(const DirectConvolve& convolve, Stream stream);
+void launch_direct_convolve(const Convolution& convolution, Stream stream);
 
 }  // namespace imgrestore

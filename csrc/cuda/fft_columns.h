@@ -28,31 +28,10 @@ struct FftColumnsPlace {
   }
 };
 
-// One way; back: with real and imaginary parts exchanged.
-struct FftColumnsOnce {
-  static constexpr bool kTurns = false;
-  const FftColumns& columns;
-  const FftColumnsPlace& at;
-  float2* spectrum;
-  bool exchanged;
-
-  __device__ float2* line(int c) const {
-    return at.first + c < columns.inner ? spectrum + at.base + at.first + c : nullptr;
-  }
-  __device__ void read(const float2* line, int i, float& re, float& im) const {
-    const float2 v = line ? line[i * columns.apart] : make_float2(0, 0);
-    re = exchanged ? v.y : v.x, im = exchanged ? v.x : v.y;
-  }
-  __device__ void change(const float2*, int, float&, float&) const {}
-  __device__ void write(float2* line, int i, float re, float im) const {
-    if (line) line[i * columns.apart] = exchanged ? make_float2(im, re) : make_float2(re, im);
-  }
-};
-
 // There, times a response, and back, for the last axis that is transformed: the depth, or the height of a flat picture.
 template <class Response>
 struct FftColumnsThrough {
-  static constexpr bool kTurns = true;
+  static constexpr bool kTurns = true, kHeld = false, kPowers = false;
   const FftColumns& columns;
   const FftColumnsPlace& at;
   float2* spectrum;
@@ -83,15 +62,6 @@ struct FftColumnsThrough {
     if (l.points) l.points[i * columns.apart] = make_float2(re, im);
   }
 };
-
-static __global__ void __launch_bounds__(kFftThreads, 1)
-    fft_columns_once(const __grid_constant__ FftColumns columns, bool back, float2* spectrum) {
-  IMGR_SHARED(float, memory);
-  const FftShared held(memory, columns.plan.forward.n, columns.log_lines);
-  const FftColumnsPlace at(columns);
-  FftColumnsOnce pass = {columns, at, spectrum, back};
-  fft_run(columns.plan, held, pass);
-}
 
 // A Response has column(picture, place, y, k), of what it has to know of a column: its first point's place in a picture's
 // spectrum, its row where the depth is transformed, its frequency along rows; and (column, i) -> float2, scale and all.

@@ -76,12 +76,8 @@ struct FftColumnsLaunch {
   }
 };
 
-inline void launch_fft_columns_once(const char* name, const FftPictures& fft, bool deep, bool back, float2* spectrum,
-                                    Stream stream) {
-  const FftColumnsLaunch l(fft, deep);
-  launch(name, fft_columns_once, l.grid,
-         dim3(l.block.threads), l.block.shared, stream, l.columns, back, spectrum);
-}
+void launch_fft_columns_once(const char* name, const FftPictures& fft, bool deep, bool back, float2* spectrum,
+                             Stream stream);
 
 // Rows' spectra times a response: one pass for pictures, three for volumes.
 template <class Response>

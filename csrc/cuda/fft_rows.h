@@ -94,7 +94,7 @@ __device__ __forceinline__ void fft_split(const FftRows& rows, const FftRowsPlac
 // Pixels to shared memory, transformed. from(row, x): the pixel.
 template <class From>
 struct FftRowsForward {
-  static constexpr bool kTurns = false;
+  static constexpr bool kTurns = false, kHeld = false, kPowers = false;
   const FftRows& rows;
   const FftRowsPlace& at;
   const FftShared& held;
@@ -119,7 +119,7 @@ struct FftRowsForward {
 // Spectra to pixels. to(tally, row, x, value); the tally is a thread's own.
 template <class To>
 struct FftRowsBackward {
-  static constexpr bool kTurns = false;
+  static constexpr bool kTurns = false, kHeld = false, kPowers = false;
   const FftRows& rows;
   const FftRowsPlace& at;
   const To& to;
@@ -144,7 +144,7 @@ struct FftRowsBackward {
 // new pixel.
 template <class Through>
 struct FftRowsThrough {
-  static constexpr bool kTurns = true;
+  static constexpr bool kTurns = true, kHeld = false, kPowers = false;
   const FftRows& rows;
   const FftRowsPlace& at;
   const FftShared& held;

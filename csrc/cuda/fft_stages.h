@@ -20,6 +20,11 @@ struct FftShared {
     const int x = i << log_lines | c;
     return x ^ (x >> 4 & 31);
   }
+  __device__ __forceinline__ int log() const { return log_lines; }
+  // Which of a line's `apart` transforms, and of which line, an item is: neighbours in memory go to neighbours.
+  __device__ __forceinline__ void split(int item, int, int& j, int& c) const {
+    j = item >> log_lines, c = item & ((1 << log_lines) - 1);
+  }
 };
 
 // exp(-2 pi i k m / n) for the powers k = 1, 2, 4, 8 from the table; the others as their products.
@@ -71,12 +76,11 @@ struct FftStep {
 };
 
 // One stage of all lines. Pass: see fft_run.
-template <int R, class Pass>
-__device__ __forceinline__ void fft_stage(const FftStep& step, const float2* twiddles, const FftShared& held, Pass& pass) {
+template <int R, class Held, class Pass>
+__device__ __forceinline__ void fft_stage(const FftStep& step, const float2* twiddles, const Held& held, Pass& pass) {
   constexpr int kTogether = fft_together(R);
   const FftLine& line = step.line;
-  const int s = step.stage, apart = line.n / R, items = apart << held.log_lines, spread = line.spread[s];
-  const int mask = (1 << held.log_lines) - 1;
+  const int s = step.stage, apart = line.n / R, items = apart << held.log(), spread = line.spread[s];
   // On the way back real and imaginary parts change places: a forward transform of these is an inverse one.
   float *const from_re = step.back ? held.im : held.re, *const from_im = step.back ? held.re : held.im;
   // Not left undefined where a thread has no item: they would stay alive from stage to stage, those of every radix.
@@ -84,9 +88,11 @@ __device__ __forceinline__ void fft_stage(const FftStep& step, const float2* twi
   int thread = fft_thread();
   IMGR_UNROLL
   for (int t = 0; t < kTogether; ++t) {
-    const int item = thread + t * int(blockDim.x), j = item >> held.log_lines, c = item & mask;
+    const int item = thread + t * int(blockDim.x);
+    int j, c;
+    held.split(item, apart, j, c);
     if (item < items) {
-      if (step.first) {
+      if (step.first && !Pass::kHeld) {
         const auto at = pass.line(c);
         IMGR_UNROLL
         for (int k = 0; k < R; ++k) {
@@ -100,7 +106,7 @@ __device__ __forceinline__ void fft_stage(const FftStep& step, const float2* twi
           re[t][k] = from_re[place], im[t][k] = from_im[place];
         }
         const int within = j - int((float(j) + 0.5f) * line.per_spread[s]) * spread;
-        fft_rotate<R>(twiddles, within * line.step[s], re[t], im[t]);
+        if (!Pass::kHeld || !step.first) fft_rotate<R>(twiddles, within * line.step[s], re[t], im[t]);
       }
       Butterfly<R, float, float>::apply(re[t], im[t]);
       if (Pass::kTurns && step.turn) {
@@ -114,13 +120,15 @@ __device__ __forceinline__ void fft_stage(const FftStep& step, const float2* twi
       }
     }
   }
-  if (!step.first) __syncthreads();
+  if (!step.first || Pass::kHeld) __syncthreads();
   thread = fft_thread();
   IMGR_UNROLL
   for (int t = 0; t < kTogether; ++t) {
-    const int item = thread + t * int(blockDim.x), j = item >> held.log_lines, c = item & mask;
+    const int item = thread + t * int(blockDim.x);
+    int j, c;
+    held.split(item, apart, j, c);
     if (item < items) {
-      if (step.last) {
+      if (step.last && !Pass::kHeld) {
         const auto at = pass.line(c);
         IMGR_UNROLL
         for (int k = 0; k < R; ++k) {
@@ -145,29 +153,38 @@ __device__ __forceinline__ void fft_stage(const FftStep& step, const float2* twi
 }
 
 // All stages of a block's lines. A Pass has
-//   kTurns                        whether it goes there and back, and how it changes the points in between:
+//   kPowers                   whether lines are powers of two, from 16 to 256
+//   kTurns                    whether it goes there and back, and how it changes the points in between:
 //   change(line, i, re&, im&)
-//   line(c)                       whatever it has to know of line c
-//   read(line, i, re&, im&)       point i, once, before anything is written
-//   write(line, i, re, im)        point i of the result; shared memory is free by then
+//   line(c)                   whatever it has to know of line c
+//   kHeld                     whether it finds the points in shared memory and leaves the result there; else
+//   read(line, i, re&, im&)   point i, once, before anything is written
+//   write(line, i, re, im)    point i of the result; shared memory is free by then
 // A transform back is n times too large.
-template <class Pass>
-__device__ __forceinline__ void fft_run(const FftPlan& plan, const FftShared& held, Pass& pass) {
+template <class Held, class Pass>
+__device__ __forceinline__ void fft_run(const FftPlan& plan, const Held& held, Pass& pass) {
   const int turn = plan.forward.stages - 1, last = Pass::kTurns ? 2 * turn : turn;
   for (int s = 0; s <= last; ++s) {
     const bool back = s > turn;
     const FftStep step = {back ? plan.backward : plan.forward, back ? s - turn : s, s == 0, Pass::kTurns && s == turn,
                           s == last, back};
-    switch (step.line.radix[step.stage]) {
-      case 16: fft_stage<16>(step, plan.twiddles, held, pass); break;
-      case 9: fft_stage<9>(step, plan.twiddles, held, pass); break;
-      case 8: fft_stage<8>(step, plan.twiddles, held, pass); break;
-      case 6: fft_stage<6>(step, plan.twiddles, held, pass); break;
-      case 5: fft_stage<5>(step, plan.twiddles, held, pass); break;
-      case 4: fft_stage<4>(step, plan.twiddles, held, pass); break;
-      case 3: fft_stage<3>(step, plan.twiddles, held, pass); break;
-      case 2: fft_stage<2>(step, plan.twiddles, held, pass); break;
-      default: fft_stage<1>(step, plan.twiddles, held, pass); break;
+    const int radix = step.line.radix[step.stage];
+    if constexpr (Pass::kPowers) {  // of two, from 16 to 256 points
+      radix == 16 ? fft_stage<16>(step, plan.twiddles, held, pass)
+      : radix == 8 ? fft_stage<8>(step, plan.twiddles, held, pass)
+                   : fft_stage<4>(step, plan.twiddles, held, pass);
+    } else {
+      switch (radix) {
+        case 16: fft_stage<16>(step, plan.twiddles, held, pass); break;
+        case 9: fft_stage<9>(step, plan.twiddles, held, pass); break;
+        case 8: fft_stage<8>(step, plan.twiddles, held, pass); break;
+        case 6: fft_stage<6>(step, plan.twiddles, held, pass); break;
+        case 5: fft_stage<5>(step, plan.twiddles, held, pass); break;
+        case 4: fft_stage<4>(step, plan.twiddles, held, pass); break;
+        case 3: fft_stage<3>(step, plan.twiddles, held, pass); break;
+        case 2: fft_stage<2>(step, plan.twiddles, held, pass); break;
+        default: fft_stage<1>(step, plan.twiddles, held, pass); break;
+      }
     }
     __syncthreads();
   }

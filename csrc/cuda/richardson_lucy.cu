@@ -1,9 +1,11 @@
 #include "richardson_lucy.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "fft_launch.h"
 #include "richardson_lucy_parts.h"
+#include "richardson_lucy_tiles.h"
 
 // Richardson-Lucy on the half spectrum. Four passes an iteration, of which each reads and writes the spectrum once, 8 bytes a
 // pixel: columns through the transfer function, rows to the quotients and back, columns through its conjugate, rows to the new
@@ -77,7 +79,7 @@ __device__ __forceinline__ void for_mirrored(int i, int before, int size, int do
 __global__ void __launch_bounds__(kThreads, 4) fold(Update update) {
   IMGR_SHARED(float, scratch);
   const RichardsonLucy& r = update.r;
-  const FftShape& domain = r.fft.shape;
+  const FftShape& domain = r.domain;
   const int d = r.scene_size[0], h = r.scene_size[1], w = r.scene_size[2];
   const int64_t scene = int64_t(d) * h * w, per_picture = blocks_for(scene, kThreads);
   const int picture = int(blockIdx.x / per_picture);
@@ -138,9 +140,10 @@ int64_t scene_blocks(const RichardsonLucy& r) {
 
 }  // namespace
 
-int64_t richardson_lucy_sums(const RichardsonLucy& r) {
-  const int64_t rows = FftRowsLaunch(r.fft).grid.x, folded = r.fft.shape.pictures * scene_blocks(r);
-  return r.mirrored && folded > rows ? folded : rows;
+int64_t richardson_lucy_sums(const RichardsonLucyPlan& plan, const RichardsonLucy& r) {
+  if (plan.tiled) return std::max(plan.blur.blocks(), plan.adjoint.blocks()) * r.domain.pictures;
+  const int64_t rows = FftRowsLaunch(plan.fft).grid.x, folded = r.domain.pictures * scene_blocks(r);
+  return r.mirrored ? std::max(rows, folded) : rows;
 }
 
 void launch_richardson_lucy_otf(const FftPictures& fft, const float* kernel, const int size[3], const int centre[3],
@@ -157,36 +160,46 @@ void launch_richardson_lucy_otf(const FftPictures& fft, const float* kernel, con
   if (s.depth > 1) launch_fft_columns_once("richardson_lucy kernel depth", fft, true, false, otf, stream);
 }
 
-void launch_richardson_lucy(RichardsonLucy r, int64_t begin, int64_t end, Stream stream) {
-  const int pictures = r.fft.shape.pictures;
-  const int64_t row_blocks = FftRowsLaunch(r.fft).grid.x / pictures;
+void launch_richardson_lucy(const RichardsonLucyPlan& plan, RichardsonLucy r, int64_t begin, int64_t end, Stream stream) {
+  const int pictures = r.domain.pictures;
+  const FftPictures& fft = plan.fft;
+  const int64_t rows = plan.tiled ? 0 : FftRowsLaunch(fft).grid.x / pictures;
+  const int64_t judged = plan.tiled ? plan.blur.blocks() : rows;
+  const int64_t updated = plan.tiled ? plan.adjoint.blocks() : r.mirrored ? scene_blocks(r) : rows;
   const size_t scratch = kThreads / kWarp * sizeof(double);
   // Where nothing has to be known of the whole picture, the new scene goes straight on to its transform.
   const bool straight = !r.previous && !r.mirrored;
   if (r.previous && begin % 2) std::swap(r.scene, r.previous);
   for (int64_t i = begin; i < end; ++i) {
-    if (!straight || i == begin) launch_fft_rows_forward("richardson_lucy scene", r.fft, FromScene{r}, r.spectrum, stream);
-    launch_fft_columns_through("richardson_lucy blur", r.fft, Blur{r, false}, r.spectrum, stream);
-    launch_fft_rows_through("richardson_lucy ratio", r.fft, Ratio{r}, r.spectrum, stream);
+    if (plan.tiled) {
+      launch_richardson_lucy_ratio(plan, r, stream);
+    } else {
+      if (!straight || i == begin) launch_fft_rows_forward("richardson_lucy scene", fft, FromScene{r}, r.spectrum, stream);
+      launch_fft_columns_through("richardson_lucy blur", fft, Blur{r, false}, r.spectrum, stream);
+      launch_fft_rows_through("richardson_lucy ratio", fft, Ratio{r}, r.spectrum, stream);
+    }
     if (r.window) {
-      launch("richardson_lucy judge", judge, dim3(pictures), dim3(kThreads), scratch, stream, r, row_blocks, i == 0);
+      launch("richardson_lucy judge", judge, dim3(pictures), dim3(kThreads), scratch, stream, r, judged, i == 0);
       launch("richardson_lucy count", count_step, dim3(1), dim3(kWarp), 0, stream, r, pictures);
     }
-    launch_fft_columns_through("richardson_lucy adjoint", r.fft, Blur{r, true}, r.spectrum, stream);
     if (r.damped) {
       launch("richardson_lucy curve", curve, dim3(scene_blocks(r), pictures), dim3(kThreads), 0, stream, r);
     }
-    if (r.mirrored) {
-      launch_fft_rows_backward("richardson_lucy unfolded", r.fft, ToDomain{r}, r.spectrum, stream);
-      launch("richardson_lucy fold", fold, dim3(pictures * scene_blocks(r)), dim3(kThreads), scratch, stream, Update{r});
-    } else if (straight) {
-      launch_fft_rows_through("richardson_lucy update", r.fft, UpdateRows{{r}}, r.spectrum, stream);
+    if (plan.tiled) {
+      launch_richardson_lucy_update(plan, r, stream);
     } else {
-      launch_fft_rows_backward("richardson_lucy update", r.fft, UpdateRows{{r}}, r.spectrum, stream);
+      launch_fft_columns_through("richardson_lucy adjoint", fft, Blur{r, true}, r.spectrum, stream);
+      if (r.mirrored) {
+        launch_fft_rows_backward("richardson_lucy unfolded", fft, ToDomain{r}, r.spectrum, stream);
+        launch("richardson_lucy fold", fold, dim3(pictures * scene_blocks(r)), dim3(kThreads), scratch, stream, Update{r});
+      } else if (straight) {
+        launch_fft_rows_through("richardson_lucy update", fft, UpdateRows{{r}}, r.spectrum, stream);
+      } else {
+        launch_fft_rows_backward("richardson_lucy update", fft, UpdateRows{{r}}, r.spectrum, stream);
+      }
     }
     if (!r.previous) continue;
-    launch("richardson_lucy extrapolate", extrapolate, dim3(pictures), dim3(kThreads), scratch, stream, r,
-           r.mirrored ? scene_blocks(r) : row_blocks);
+    launch("richardson_lucy extrapolate", extrapolate, dim3(pictures), dim3(kThreads), scratch, stream, r, updated);
     std::swap(r.scene, r.previous);
   }
 }

@@ -45,7 +45,7 @@ struct FromScene {
     int64_t first;  // -1: dark
   };
   __device__ Row row(int picture, int z, int y) const {
-    const FftShape& domain = r.fft.shape;
+    const FftShape& domain = r.domain;
     if (r.mirrored) {
       z = mirrored_place(z, r.before[0], r.scene_size[0], domain.depth, r.wrap[0]);
       y = mirrored_place(y, r.before[1], r.scene_size[1], domain.height, r.wrap[1]);
@@ -56,7 +56,7 @@ struct FromScene {
     return {rl_start(r, picture), inside ? scene_row(r, picture, z, y) : -1};
   }
   __device__ float operator()(const Row& row, int x) const {
-    x = r.mirrored ? mirrored_place(x, r.before[2], r.scene_size[2], r.fft.shape.width, r.wrap[2]) : x - r.origin[2];
+    x = r.mirrored ? mirrored_place(x, r.before[2], r.scene_size[2], r.domain.width, r.wrap[2]) : x - r.origin[2];
     return row.first >= 0 && x >= 0 && x < r.scene_size[2] ? row.start(row.first + x) : 0.0f;
   }
 };
@@ -163,7 +163,7 @@ struct ToDomain {
   struct Tally {};
   __device__ bool skips(int picture) const { return r.state[picture].active == 0; }
   __device__ float* row(int picture, int z, int y) const {
-    const FftShape& domain = r.fft.shape;
+    const FftShape& domain = r.domain;
     return r.unfolded + ((int64_t(picture) * domain.depth + z) * domain.height + y) * domain.width;
   }
   __device__ void operator()(Tally&, float* row, int x, float value) const { row[x] = value; }
@@ -179,7 +179,7 @@ struct Blur {
   __device__ bool skips(int picture) const { return r.state[picture].active == 0; }
   __device__ Column column(int, int64_t place, int, int) const { return r.otf + place; }
   __device__ float2 operator()(Column column, int i) const {
-    const FftShape& shape = r.fft.shape;
+    const FftShape& shape = r.domain;
     const int apart = (shape.depth > 1 ? shape.height : 1) << shape.log_columns;
     const float2 v = column[int64_t(i) * apart];
     return make_float2(v.x, adjoint ? -v.y : v.y);

@@ -20,6 +20,13 @@ def smooth(*sizes: int) -> bool:
     return True
 
 
+def smooth_from(n: int) -> int:
+    """The smallest size of that form from n on."""
+    while not smooth(n):
+        n += 1
+    return n
+
+
 def covered(pictures: int, sizes: Sequence[int]) -> bool:
     """Whether pictures of these sizes can be transformed: lines fit into a block's shared memory, places into 31 bits."""
     return max(sizes) <= LONGEST and smooth(*sizes) and pictures * math.prod(sizes) <= MOST

@@ -17,8 +17,16 @@ CALLS = 20
 
 
 def covers(observed: Tensor, blur: BlurOperator) -> bool:
-    """Whether the kernels take pictures and a domain of these sizes."""
-    return covered(observed.shape[:2].numel(), blur.domain)
+    """Whether the kernels take pictures and a domain of these sizes: whole, or, with a small PSF, in tiles."""
+    return covered(observed.shape[:2].numel(), blur.domain) or _in_tiles(blur)
+
+
+def _in_tiles(blur: BlurOperator) -> bool:
+    """Whether a flat PSF leaves half of a tile of 64 x 64 or of 64 x 128 points."""
+    if blur.space != 2 or blur.boundary == "reflect":
+        return False
+    rows, columns = (max(65 - blur.kernel.shape[0], 0), max(129 - blur.kernel.shape[1], 0))
+    return 2 * rows * columns >= 64 * 128 or 2 * rows * max(columns - 64, 0) >= 64 * 64
 
 
 def run(
@@ -74,6 +82,7 @@ def run(
         list(origin),
         wrap,
         blur.boundary == "reflect",
+        blur.boundary == "periodic",
         float(tv_weight),
     )
     each = max(1, num_iter if progress is None else -(-num_iter // CALLS))

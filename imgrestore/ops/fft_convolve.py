@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from imgrestore import _native
+from imgrestore.ops import _fft_device
 
 Mode = Literal["same", "full", "valid"]
 Boundary = Literal["zero", "reflect", "periodic"]
@@ -29,7 +30,8 @@ def fft_convolve(
 
     Gradients run to both arguments. float32 on the CPU is computed by the native library by overlap-save: in tiles that
     stay in cache, two at a time, for a picture and a kernel of any size. float32 on CUDA devices is convolved tap by
-    tap, with kernels of at most 31 points on each axis and 961 in all. All else runs in `fft_convolve_reference`.
+    tap with small kernels, in tiles with larger ones, and in one piece of at most 7680 pixels an axis with the largest.
+    All else runs in `fft_convolve_reference`.
 
     Parameters
     ----------
@@ -79,7 +81,7 @@ def fft_convolve(
         result, shift = tuple(a + b - 1 for a, b in zip(n, k, strict=True)), tuple(1 - size for size in k)
     else:
         result, shift = tuple(a - b + 1 for a, b in zip(n, k, strict=True)), (0,) * ndim
-    plain = image.dtype == torch.float32 and image.numel() and kernel.numel() and _covered(image, k)
+    plain = image.dtype == torch.float32 and image.numel() and kernel.numel() and _covered(image, k, result)
     if plain and torch.Size(lead).numel() and _native.takes(image, kernel):
         native = _native.op("fft_convolve", _register)
         if native is not None:
@@ -143,9 +145,21 @@ def fft_convolve_reference(
     return whole[cut]
 
 
-def _covered(image: Tensor, kernel: tuple[int, ...]) -> bool:
-    """Whether the library of the image's device has a way to convolve with kernels of this size."""
-    return not _native.on_cuda(image) or (max(kernel) <= 31 and math.prod(kernel) <= 31 * 31)
+def _covered(image: Tensor, kernel: tuple[int, ...], result: tuple[int, ...]) -> bool:
+    """Whether the library of the image's device has a way to convolve: that of CUDA is in csrc/cuda/fft_convolve_op.cpp."""
+    if not _native.on_cuda(image):
+        return True
+    tap_by_tap = max(kernel) <= 31 and math.prod(kernel) <= 31 * 31
+    reach = [a + b - 1 for a, b in zip(kernel, result, strict=True)]
+    return tap_by_tap or _in_tiles(kernel) or max(_fft_device.smooth_from(n) for n in reach) <= _fft_device.LONGEST
+
+
+def _in_tiles(kernel: tuple[int, ...]) -> bool:
+    """Whether a flat kernel leaves a third of a tile of 64 x 128 points."""
+    if len(kernel) != 2:
+        return False
+    rows, columns = 65 - kernel[0], 129 - kernel[1]
+    return rows > 0 and columns > 0 and 3 * rows * columns >= 64 * 128
 
 
 def _outside_index(n: int, before: int, after: int, boundary: str, device: torch.device) -> Tensor:
