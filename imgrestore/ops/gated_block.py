@@ -11,6 +11,8 @@ from imgrestore.ops import _planes
 from imgrestore.ops.channel_norm import channel_norm_reference
 from imgrestore.ops.depthwise_gate import depthwise_gate_reference
 
+DEVICE_CHANNELS = 192  # more do not fit into the kernels for CUDA
+
 
 def gated_block(
     x: Tensor,
@@ -95,7 +97,8 @@ def gated_block(
     if out is not None:
         _planes.check_out(out, tuple(x.shape), x)
     native = None
-    if _planes.native_dtypes(*tensors) and _native.takes(*tensors):
+    covered = x.shape[1] <= DEVICE_CHANNELS or not _native.on_cuda(x)
+    if covered and _planes.native_dtypes(*tensors) and _native.takes(*tensors):
         native = _native.op("gated_block", _register)
     if native is None:
         return _planes.write(gated_block_reference(x, norm_weight, norm_bias, *parameters, eps), out)
