@@ -21,6 +21,7 @@ struct Shape {
   typedef imgrestore::Tile<TY, TX> Tile;
   static constexpr int kTall = TY, kWide = TX, kThreads = Threads, kParts = Parts, kOuts = Outs, kEach = Each;
   static constexpr int kExpanded = 8 * Parts, kGroup = 4 * Parts;
+  static constexpr int kBlocks = Threads > 128 || Each > 12 ? 2 : 3;  // as many as shared memory has room for
   static constexpr int kQuads = Tile::kPixels / 4;
   // Strides that keep the lanes of a warp, of which TX go along a row, in banks of their own.
   static constexpr int kStride = (Tile::kPixels / 32 + (Tile::kPixels % 32 > TX ? 1 : 0)) * 32 + TX;
@@ -44,7 +45,7 @@ __device__ __forceinline__ void load_planes(const GatedBlockPlanes& p, bool norm
     const float* from = static_cast<const float*>(p.x) + tile.picture * p.channels * pixels + (inside ? tile.place(i) : 0);
     float* own = xn + i;
     float sum = 0;
-    IMGR_UNROLL_4
+    IMGR_UNROLL_8
     for (int c = 0; c < p.channels; ++c) {
       const float v = inside ? from[c * pixels] : 0.0f;
       own[c * N] = v;
@@ -53,13 +54,13 @@ __device__ __forceinline__ void load_planes(const GatedBlockPlanes& p, bool norm
     if (!normed) continue;
     const float mean = sum / float(p.channels);
     float squares = 0;
-    IMGR_UNROLL_4
+    IMGR_UNROLL_8
     for (int c = 0; c < p.channels; ++c) {
       const float d = own[c * N] - mean;
       squares += d * d;
     }
     const float factor = 1.0f / sqrtf(squares / float(p.channels) + p.eps);
-    IMGR_UNROLL_4
+    IMGR_UNROLL_8
     for (int c = 0; c < p.channels; ++c) own[c * N] = (own[c * N] - mean) * factor;
   }
 }
@@ -128,7 +129,7 @@ __device__ __forceinline__ void expand(const GatedBlockPlanes& p, const GatedBlo
   for (int j = 0; j < 8; ++j) sums[j][0] = sums[j][1] = sums[j][2] = sums[j][3] = first[j];
   const float* weights = w.expand + int64_t(q) * p.channels * S::kExpanded + part * 8;
   const float* x = xn + quad * 4;
-  IMGR_UNROLL_4
+  IMGR_UNROLL_2
   for (int c = 0; c < p.channels; ++c) {
     float row[8];
     read_weights(weights + c * S::kExpanded, row);
@@ -189,7 +190,7 @@ __device__ __forceinline__ void write(const GatedBlockPlanes& p, const typename 
 }
 
 template <class S>
-__global__ void __launch_bounds__(S::kThreads) block_floats(GatedBlockPlanes p, GatedBlockPacked w, bool vectors) {
+__global__ void __launch_bounds__(S::kThreads, S::kBlocks) block_floats(GatedBlockPlanes p, GatedBlockPacked w, bool vectors) {
   IMGR_SHARED(float, xn);
   float* const wide = xn + p.channels * S::Tile::kPixels;
   float* const gated = wide + S::kExpanded * S::kStride;
@@ -215,7 +216,7 @@ __global__ void __launch_bounds__(S::kThreads) block_floats(GatedBlockPlanes p, 
     // Not the channels to spare, whose zeros would make NaN of what is infinite.
     const int some = min(S::kGroup, p.inner - q * S::kGroup);
     const float* weights = w.project + (int64_t(q) * S::kGroup * S::kOuts + out) * S::kChunk;
-    IMGR_UNROLL_4
+    IMGR_UNROLL_2
     for (int c = 0; c < some; ++c) {
       float row[S::kChunk];
       read_weights(weights + c * S::kOuts * S::kChunk, row);
@@ -237,7 +238,6 @@ void with_shape(int channels, const Use& use) {
   if (channels <= 24) return use(Large<6>());
   if (channels <= 40 && Large<10>::shared(channels) <= shared_limit()) return use(Large<10>());
   if (channels <= 48 && Large<12>::shared(channels) <= shared_limit()) return use(Large<12>());
-  if (channels <= 48) return use(Small<6>());
   if (channels <= 80) return use(Small<10>());
   if (channels <= 96) return use(Small<12>());
   if (channels <= 160) return use(Small<20>());
@@ -245,7 +245,7 @@ void with_shape(int channels, const Use& use) {
 }
 
 // A warp for each row of a matrix: first those of `expand`, group by group with their taps, then those of `project`.
-__global__ void __launch_bounds__(128)
+__global__ void __launch_bounds__(128, 4)
     pack(GatedBlockWeights from, GatedBlockPacked to, GatedBlockOrder order, int channels, int inner) {
   const int lane = threadIdx.x % kWarp, expanded = 2 * order.group, deep = (channels + 15) / 16 * 16;
   const int padded = order.outs * order.each;

@@ -29,11 +29,11 @@ struct Shape {
   static constexpr int kHeld = kDeepest <= 48 ? kDeepest : 16;  // channels of a pixel in a thread's registers
   static constexpr int kTiles = (Tile::kPixels + 15) / 16, kTilesEach = (kTiles + Down - 1) / Down;
   static constexpr int kRows = kTiles * 16, kRowsEach = TY / Down;
-  static constexpr int kPairs = 2 / kAcross;  // of blocks of eight expanded channels that a warp has
+  static constexpr int kBlocks = TY / Down * Each > 16 ? 1 : 2;
   // 4 or 20 more than a multiple of 32: results of a product, and columns of two channels that are four apart, find
   // 32 banks.
   static constexpr int kStride = (kRows - 4 + 15) / 16 * 16 + 4 >= kRows ? (kRows - 4 + 15) / 16 * 16 + 4 : 0;
-  static_assert(kPairs >= 1 && kStride >= kRows && kStride % 16 == 4 && TY % Down == 0, "");
+  static_assert(kStride >= kRows && kStride % 16 == 4 && TY % Down == 0, "");
 
   static int words(int channels) { return (channels + 15) / 16 * 8 + 4; }  // of a pixel, in pairs
   static size_t shared(int channels) {
@@ -60,9 +60,10 @@ __device__ __forceinline__ void load_planes(const GatedBlockPlanes& p, bool norm
     float v[H];
     Moments all;
     const auto read = [&](int first) {
+      const T* next = from + first * pixels;  // a step at a time: offsets of all of them would fill the registers
       IMGR_UNROLL
-      for (int c = 0; c < H; ++c) {
-        v[c] = inside && first + c < p.channels ? to_float(from[(first + c) * pixels]) : 0.0f;
+      for (int c = 0; c < H; ++c, next += pixels) {
+        v[c] = inside && first + c < p.channels ? to_float(*next) : 0.0f;
       }
     };
     if (kAll) {
@@ -141,15 +142,16 @@ __device__ __forceinline__ void read_factor(const uint32_t* from, int words, uin
   a[0] = from[0], a[1] = from[8 * words], a[2] = from[4], a[3] = from[8 * words + 4];
 }
 
-// Group q of the inner channels, both halves of each, for all pixels of the larger tile.
+// Group q of the inner channels, both halves of each, for all pixels of the larger tile: sixteen channels at a time, as
+// the sums of more would not stay in registers beside the results.
 template <class S>
 __device__ __forceinline__ void expand(const GatedBlockPlanes& p, const GatedBlockPacked& w, const typename S::Tile& tile,
-                                       int q, const uint32_t* xn, int words, float* wide) {
-  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, g = lane / 4, t = lane % 4;
-  const int down = warp % S::kDown, pair = warp / S::kDown * S::kPairs, deep = (p.channels + 15) / 16;
-  float sums[S::kTilesEach][2 * S::kPairs][4];
+                                       int q, int pair, const uint32_t* xn, int words, float* wide) {
+  const int lane = threadIdx.x % kWarp, down = threadIdx.x / kWarp % S::kDown, g = lane / 4, t = lane % 4;
+  const int deep = (p.channels + 15) / 16;
+  float sums[S::kTilesEach][2][4];
   IMGR_UNROLL
-  for (int j = 0; j < 2 * S::kPairs; ++j) {
+  for (int j = 0; j < 2; ++j) {
     const float* bias = w.expand_bias + q * 2 * kGroup + (2 * pair + j) * 8 + 2 * t;
     const float first = bias[0], second = bias[1];
     IMGR_UNROLL
@@ -159,20 +161,17 @@ __device__ __forceinline__ void expand(const GatedBlockPlanes& p, const GatedBlo
     }
   }
   const uint4* weights = reinterpret_cast<const uint4*>(w.expand) + (int64_t(q) * deep * 2 + pair) * kWarp + lane;
+  const uint32_t* x = xn + (down * 16 + g) * words + t;
+  IMGR_UNROLL_2
   for (int k = 0; k < deep; ++k) {
-    uint4 b[S::kPairs];
-    IMGR_UNROLL
-    for (int j = 0; j < S::kPairs; ++j) b[j] = __ldg(weights + (k * 2 + j) * kWarp);
+    const uint4 b = __ldg(weights + k * 2 * kWarp);
     IMGR_UNROLL
     for (int i = 0; i < S::kTilesEach; ++i) {
       if (down + i * S::kDown >= S::kTiles) continue;
       uint32_t a[4];
-      read_factor(xn + ((down + i * S::kDown) * 16 + g) * words + k * 8 + t, words, a);
-      IMGR_UNROLL
-      for (int j = 0; j < S::kPairs; ++j) {
-        mma_bf16(sums[i][2 * j], a, b[j].x, b[j].y);
-        mma_bf16(sums[i][2 * j + 1], a, b[j].z, b[j].w);
-      }
+      read_factor(x + i * S::kDown * 16 * words + k * 8, words, a);
+      mma_bf16(sums[i][0], a, b.x, b.y);
+      mma_bf16(sums[i][1], a, b.z, b.w);
     }
   }
   IMGR_UNROLL
@@ -183,7 +182,7 @@ __device__ __forceinline__ void expand(const GatedBlockPlanes& p, const GatedBlo
       const int pixel = (down + i * S::kDown) * 16 + g + 8 * k;
       const bool inside = tile.inside(pixel);
       IMGR_UNROLL
-      for (int j = 0; j < 2 * S::kPairs; ++j) {
+      for (int j = 0; j < 2; ++j) {
         float* to = wide + ((2 * pair + j) * 8 + 2 * t) * S::kStride + pixel;
         to[0] = inside ? sums[i][j][2 * k] : 0.0f;
         to[S::kStride] = inside ? sums[i][j][2 * k + 1] : 0.0f;
@@ -256,7 +255,7 @@ __device__ __forceinline__ void load(const GatedBlockPlanes& p, bool normed, con
 }
 
 template <class S>
-__global__ void __launch_bounds__(kThreads) block_narrow(GatedBlockPlanes p, GatedBlockPacked w, bool paired) {
+__global__ void __launch_bounds__(kThreads, S::kBlocks) block_narrow(GatedBlockPlanes p, GatedBlockPacked w, bool paired) {
   IMGR_SHARED(uint32_t, xn);
   const int words = (p.channels + 15) / 16 * 8 + 4;
   float* const wide = reinterpret_cast<float*>(xn + S::kRows * words);
@@ -282,7 +281,7 @@ __global__ void __launch_bounds__(kThreads) block_narrow(GatedBlockPlanes p, Gat
   }
   __syncthreads();
   for (int q = 0; q < w.groups; ++q) {
-    expand<S>(p, w, tile, q, xn, words, wide);
+    for (int pair = across; pair < 2; pair += S::kAcross) expand<S>(p, w, tile, q, pair, xn, words, wide);
     __syncthreads();
     gate<S>(p, w, q, wide, gated);
     __syncthreads();
@@ -314,7 +313,6 @@ void with_shape(int channels, const Use& use) {
   if (channels <= 24) return use(Shape<16, 8, 3>());
   if (channels <= 40) return use(Shape<16, 8, 5>());
   if (channels <= 48) return use(Shape<16, 8, 6>());
-  if (channels <= 80) return use(Shape<8, 4, 5>());
   if (channels <= 96) return use(Shape<8, 4, 6>());
   if (channels <= 160) return use(Shape<8, 4, 10>());
   if (Shape<8, 4, 12>::shared(channels) <= shared_limit()) return use(Shape<8, 4, 12>());

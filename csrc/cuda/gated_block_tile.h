@@ -3,10 +3,13 @@
 #include "gated_block.h"
 #include "lanes.h"
 
+// Before a loop of unknown length: some of its loads at a time.
 #ifdef __CUDACC__
-#define IMGR_UNROLL_4 _Pragma("unroll 4")
+#define IMGR_UNROLL_2 _Pragma("unroll 2")
+#define IMGR_UNROLL_8 _Pragma("unroll 8")
 #else
-#define IMGR_UNROLL_4
+#define IMGR_UNROLL_2
+#define IMGR_UNROLL_8
 #endif
 
 // What the two kinds of kernels share: which tile a block has, and the depthwise convolution in shared memory.
