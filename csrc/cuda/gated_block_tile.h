@@ -2,15 +2,7 @@
 
 #include "gated_block.h"
 #include "lanes.h"
-
-// Before a loop of unknown length: some of its loads at a time.
-#ifdef __CUDACC__
-#define IMGR_UNROLL_2 _Pragma("unroll 2")
-#define IMGR_UNROLL_8 _Pragma("unroll 8")
-#else
-#define IMGR_UNROLL_2
-#define IMGR_UNROLL_8
-#endif
+#include "vectors.h"
 
 // What the two kinds of kernels share: which tile a block has, and the depthwise convolution in shared memory.
 namespace imgrestore {

@@ -15,7 +15,7 @@ constexpr int kDeep = 8;
 
 // Parts x 8 outputs, by Parts x 32 threads, of which the first 128 (or all 64, for two pixels each) gather.
 template <int Parts>
-__global__ void __launch_bounds__(Parts * 32) conv_floats(PatchConvPlanes p, PatchKind kind, bool vectors, bool pairs) {
+__global__ void __launch_bounds__(Parts * 32, 512 / (Parts * 32)) conv_floats(PatchConvPlanes p, PatchKind kind, bool vectors, bool pairs) {
   constexpr int kThreads = Parts * 32, kOutputs = Parts * 8, kGathering = kThreads < kPixels ? kThreads : kPixels;
   constexpr int kEach = kPixels / kGathering, kWeights = kDeep * kOutputs / kThreads;
   IMGR_SHARED(float, patches);                              // [2][kDeep][kPixels]
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(Parts * 32) conv_floats(PatchConvPlanes p, Pat
     if (lot + 1 < lots) read(lot + 1);
     const float* x = patches + lot % 2 * kDeep * kPixels + quad * 4;
     const float* w = weights + lot % 2 * kDeep * kOutputs + part * 8;
-    IMGR_UNROLL
+    IMGR_UNROLL_4
     for (int k = 0; k < kDeep; ++k) {
       const float4 four = *reinterpret_cast<const float4*>(x + k * kPixels);
       const float4 low = *reinterpret_cast<const float4*>(w + k * kOutputs);

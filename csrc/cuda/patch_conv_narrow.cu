@@ -13,7 +13,7 @@ constexpr int kThreads = 128, kDeep = 32, kWords = kDeep / 2 + 4;  // pairs of a
 
 // Parts x 8 outputs.
 template <int Parts>
-__global__ void __launch_bounds__(kThreads) conv_narrow(PatchConvPlanes p, PatchKind kind, bool pairs) {
+__global__ void __launch_bounds__(kThreads, 3) conv_narrow(PatchConvPlanes p, PatchKind kind, bool pairs) {
   constexpr int kOutputs = Parts * 8, kWeights = kDeep / 2 * kOutputs / kThreads;
   IMGR_SHARED(uint32_t, patches);                            // [2][kPixels][kWords]
   uint32_t* const weights = patches + 2 * kPixels * kWords;  // [2][kOutputs][kWords]

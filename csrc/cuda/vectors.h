@@ -2,6 +2,17 @@
 
 #include "lanes.h"
 
+// Before a loop that is not to vanish: some of its rounds together, so that their loads do not wait for each other.
+#ifdef __CUDACC__
+#define IMGR_UNROLL_2 _Pragma("unroll 2")
+#define IMGR_UNROLL_4 _Pragma("unroll 4")
+#define IMGR_UNROLL_8 _Pragma("unroll 8")
+#else
+#define IMGR_UNROLL_2
+#define IMGR_UNROLL_4
+#define IMGR_UNROLL_8
+#endif
+
 // Neighbouring numbers read or written at once, from where they are aligned to their size together.
 namespace imgrestore {
 

@@ -33,10 +33,12 @@ def gated_block(
     """Compute ``x + scale * project(depthwise_gate(expand(channel_norm(x))))``, where `expand` and `project` are 1×1.
 
     The first half of the block of NAFNet (Chen et al., "Simple baselines for image restoration", 2022), without its
-    channel attention. Where the native library is loaded, float32 and bfloat16 on the CPU are computed by it: what lies
-    between reading x and writing the result stays in the cache. Between them it keeps float32 (bfloat16 has its 1×1
-    convolutions round their inputs and weights, where the processor has products of bfloat16). Everything else runs on
-    `gated_block_reference`. Gradients are those of the reference.
+    channel attention. Where the native library is loaded, float32 and bfloat16 on the CPU and on CUDA devices are
+    computed by it: what lies between reading x and writing the result stays in the cache. Between them it keeps float32
+    (bfloat16 has its 1×1 convolutions round their inputs and weights, where the processor has products of bfloat16, as
+    all these devices do). Everything else, and on CUDA devices more than 192 channels, runs on `gated_block_reference`.
+    Gradients are those of the reference. On CUDA devices autocast to bfloat16 turns float32 into it, as for `conv2d`,
+    unless there is an `out`.
 
     Parameters
     ----------
@@ -69,7 +71,7 @@ def gated_block(
     Returns
     -------
     Tensor, shape (N, C, H, W)
-        Of x's dtype.
+        Of x's dtype, or autocast's.
 
     Raises
     ------
@@ -93,6 +95,8 @@ def gated_block(
     parameters = (expand_weight, expand_bias, depthwise_weight, depthwise_bias, project_weight, project_bias, scale)
     _check(x, norm_weight, norm_bias, *parameters, eps)
     norm = () if norm_weight is None or norm_bias is None else (norm_weight, norm_bias)
+    if out is None:
+        x = _planes.in_autocast(x)
     tensors = (x, *norm, *parameters)
     if out is not None:
         _planes.check_out(out, tuple(x.shape), x)
@@ -105,7 +109,8 @@ def gated_block(
     if (out is None and not narrow) or _planes.wants_gradient(*tensors):
         return _planes.write(native(x, norm_weight, norm_bias, *parameters, float(eps)), out)
     result = _planes.room_for(x, out)
-    into = torch.ops.imgrestore.gated_block_into
+    into = _native.op("gated_block_into", _register_nothing)
+    assert into is not None
     into(x, norm_weight, norm_bias, *parameters, float(eps), bool(narrow), result)
     return _planes.write(result, out)
 
@@ -180,9 +185,7 @@ def _check(
         raise TypeError(f"expand_bias: got {type(expand_bias).__name__}, expected a torch.Tensor")
     inner = expand_bias.numel() // 2
     if expand_bias.dim() != 1 or inner == 0 or expand_bias.numel() % 2:
-        raise ValueError(
-            f"expand_bias: got shape {tuple(expand_bias.shape)}, expected one dimension of an even number"
-        )
+        raise ValueError(f"expand_bias: got shape {tuple(expand_bias.shape)}, expected one dimension of an even number")
     _planes.check_parameter("expand_weight", expand_weight, (2 * inner, channels), x, (1, 1))
     _planes.check_parameter("expand_bias", expand_bias, (2 * inner,), x)
     _planes.check_parameter("depthwise_weight", depthwise_weight, (2 * inner, 1, 3, 3), x)
@@ -198,6 +201,10 @@ def _register() -> None:
     torch.library.register_autograd(
         "imgrestore::gated_block", _planes.backward_by(gated_block_reference), setup_context=_planes.setup_context
     )
+
+
+def _register_nothing() -> None:
+    return None
 
 
 def _fake(x: Tensor, *parameters: Tensor | float | None) -> Tensor:

@@ -26,7 +26,8 @@ def patch_conv(
 
     The convolution (without flipping, as in `torch.nn.functional.conv2d`) sees zeros beyond the frame, and `shuffle` is
     `torch.nn.functional.pixel_shuffle` by 2. Where the native library is loaded, no gradient is asked for and all is
-    float32 on the CPU, it is computed by it, without changes of layout; everything else runs on `patch_conv_reference`.
+    float32 on the CPU or on a CUDA device, it is computed by it, without changes of layout; everything else runs on
+    `patch_conv_reference`.
 
     Parameters
     ----------
