@@ -42,7 +42,7 @@ def test_outputs_in_blocks_of_several_widths(device, outputs):
 
 
 def test_more_pixels_than_a_block_has(device):
-    for kernel, stride, size in ((1, 1, (18, 21)), (2, 2, (26, 32)), (3, 1, (13, 25))):
+    for kernel, stride, size in ((1, 1, (18, 21)), (2, 2, (26, 32)), (3, 1, (13, 42)), (5, 1, (6, 40))):
         x, weight, bias = make(9, 20, kernel, size, 3)
         shape = patch_conv_reference(x, weight, stride=stride, shuffle=True).shape
         check(device, x, weight, bias, torch.rand(shape), stride=stride, shuffle=True)

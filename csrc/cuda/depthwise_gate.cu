@@ -47,10 +47,9 @@ __device__ __forceinline__ void read_row(const T* plane, int y, int x, int heigh
 template <class T, int V>
 __global__ void __launch_bounds__(kThreads) gate_planes(DepthwiseGatePlanes<T> p, bool whole) {
   const int across = (p.width + V - 1) / V, down = (p.height + kTall - 1) / kTall;
-  const int64_t blocks = (int64_t(across) * down + kThreads - 1) / kThreads, pixels = int64_t(p.height) * p.width;
-  const int64_t plane = blockIdx.x / blocks, place = blockIdx.x % blocks * kThreads + threadIdx.x;
-  if (place >= int64_t(across) * down) return;
-  const int64_t picture = plane / p.half;
+  const int64_t each = int64_t(across) * down, at = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+  if (at >= each * p.half * p.pictures) return;
+  const int64_t pixels = int64_t(p.height) * p.width, plane = at / each, place = at % each, picture = plane / p.half;
   const int c = int(plane % p.half), x = int(place % across) * V, y0 = int(place / across) * kTall;
   const T* planes[2] = {p.x + (picture * 2 * p.half + c) * pixels, p.x + (picture * 2 * p.half + p.half + c) * pixels};
   T* out = p.out + plane * pixels;
@@ -165,9 +164,8 @@ void launch_depthwise_gate(const DepthwiseGatePlanes<T>& p, float* scratch, Stre
     return paired ? run_pixels<T, 2>(p, scratch, stream) : run_pixels<T, 1>(p, scratch, stream);
   }
   const bool whole = p.width % V == 0 && apart % 16 == 0;
-  const int64_t threads = blocks_for(p.width, V) * blocks_for(p.height, kTall);
-  launch("depthwise_gate", gate_planes<T, V>, dim3(blocks_for(threads, kThreads) * p.pictures * p.half), dim3(kThreads), 0,
-         stream, p, whole);
+  const int64_t threads = blocks_for(p.width, V) * blocks_for(p.height, kTall) * p.pictures * p.half;
+  launch("depthwise_gate", gate_planes<T, V>, dim3(blocks_for(threads, kThreads)), dim3(kThreads), 0, stream, p, whole);
 }
 
 template void launch_depthwise_gate(const DepthwiseGatePlanes<float>&, float*, Stream);

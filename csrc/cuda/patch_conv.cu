@@ -99,18 +99,7 @@ __global__ void __launch_bounds__(Parts * 32, 512 / (Parts * 32)) conv_floats(Pa
   for (int j = 0; j < 8; j += 2) {
     const int output = block.output + part * 8 + j;
     if (vectors) {
-      IMGR_UNROLL
-      for (int o = 0; o < 2; ++o) {
-        if (output + o >= p.outputs || pixel >= pixels) continue;
-        const int64_t at = (block.picture * p.outputs + output + o) * pixels + pixel;
-        if (p.plus) {
-          float added[4];
-          read_vector(p.plus + at, added);
-          IMGR_UNROLL
-          for (int i = 0; i < 4; ++i) sums[j + o][i] += added[i];
-        }
-        write_vector(p.out + at, sums[j + o]);
-      }
+      if (pixel < pixels) put_fours(p, block.picture, output, pixel, sums[j], sums[j + 1]);
       continue;
     }
     IMGR_UNROLL
@@ -130,6 +119,7 @@ void run(const PatchConvPlanes& p, Stream stream) {
 
 void launch_patch_conv(const PatchConvPlanes& planes, bool narrow, Stream stream) {
   if (narrow) return launch_patch_conv_narrow(planes, stream);
+  if (planes.stride == 1 && (planes.kernel == 3 || planes.kernel == 5)) return launch_patch_conv_direct(planes, stream);
   // The width with the fewest outputs to spare, of equals the largest.
   int best = 8;
   for (const int parts : {5, 4, 2}) {

@@ -24,5 +24,7 @@ struct PatchConvPlanes {
 // narrow: the factors are rounded to bfloat16.
 void launch_patch_conv(const PatchConvPlanes& planes, bool narrow, Stream stream);
 void launch_patch_conv_narrow(const PatchConvPlanes& planes, Stream stream);
+// Kernels of 3x3 or 5x5, with stride 1.
+void launch_patch_conv_direct(const PatchConvPlanes& planes, Stream stream);
 
 }  // namespace imgrestore
