@@ -54,7 +54,8 @@ SHAPES = [
     ((1, 48, 3, 20), True, None),
     ((1, 80, 9, 4), True, 21),
     ((1, 96, 2, 9), True, 33),
-    ((1, 101, 9, 3), True, 17),
+    ((1, 101, 9, 33), True, 17),
+    ((1, 160, 1, 5), True, 9),
     ((1, 192, 2, 2), True, 20),
 ]
 
@@ -230,3 +231,17 @@ def test_a_net_is_itself_on_a_device(device):
             out, seen = net(device.put(x))
             assert (out.cpu() - expected).abs().max() < tolerance * expected.abs().max()
             assert (seen.cpu() - features).abs().max() < tolerance * features.abs().max()
+
+
+def test_a_net_in_autocast(device):
+    if device.module:
+        pytest.skip("the executor's tensors lie on the CPU, where autocast is another matter")
+    torch.manual_seed(0)
+    net = UNet(5, 3, 8, (1, 1), start=0.5).eval().cuda()
+    torch.nn.init.normal_(net.head.weight, std=0.1)
+    x = torch.rand(2, 5, 12, 20).cuda()
+    expected, _ = net.decoded(*net.encoded(x))
+    with torch.no_grad(), torch.autocast("cuda", torch.bfloat16):
+        out, features = net(x)
+    assert (out.dtype, features.dtype) == (torch.float32, torch.bfloat16)
+    assert (out - expected).abs().max() < 5e-2 * expected.abs().max()

@@ -31,3 +31,9 @@ def test_what_is_not_finite_stays_in_its_row(executor):
     assert np.isnan(out[3]).all()
     assert np.isposinf(out[12]).all()
     assert (np.delete(out, (3, 12), 0) == 16).all()
+
+
+def test_a_warp_must_have_all_its_lanes(executor):
+    a, b, d = np.ones((1, 16, 16)), np.ones((1, 16, 8)), np.zeros((1, 16, 8))
+    with pytest.raises(RuntimeError, match="mma: a product of matrices by a warp that has not all its lanes"):
+        executor.mma(a, b, d, lanes=20)

@@ -5,10 +5,10 @@
 #include "lanes.h"
 #include "vectors.h"
 
-// Layer normalisation over the channels of each pixel. The floor is one read and one write. Where the channels are planes
-// a thread has two neighbouring pixels, or one, and reads many channels before it needs the first: up to kMost of them
-// stay in registers; more are read twice, the second time mostly from a cache. Where they lie side by side a warp has a
-// pixel, and up to 256 channels of it stay in registers.
+// Layer normalisation over the channels of each pixel. The floor is one read and one write. Where the channels are
+// planes a thread has two neighbouring pixels, or one, and reads many channels before it needs the first: up to kMost
+// of them stay in registers; more are read twice, the second time mostly from a cache. Where they lie side by side a
+// warp has a pixel, and up to 256 channels of it stay in registers.
 namespace imgrestore {
 namespace {
 

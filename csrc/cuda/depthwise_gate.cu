@@ -3,11 +3,11 @@
 #include "lanes.h"
 #include "vectors.h"
 
-// A 3x3 depthwise convolution and the product of the halves of its channels. The floor is one read of x and one write of
-// half as many numbers. A thread has a few neighbouring pixels of a channel and its partner, or a few channels of a
-// pixel, and walks down kTall rows: three rows stay in registers, so that a row is read once, and twice at the seams of
-// threads, where like the columns next to a thread's own it is found in the first or second cache. All rows of a thread
-// are unrolled: their loads do not wait for each other.
+// A 3x3 depthwise convolution and the product of the halves of its channels. The floor is one read of x and one write
+// of half as many numbers. A thread has a few neighbouring pixels of a channel and its partner, or a few channels of a
+// pixel, and walks down kTall rows: three rows stay in registers, so that a row is read once, and twice at the seams
+// of threads, where like the columns next to a thread's own it is found in the first or second cache. All rows of a
+// thread are unrolled: their loads do not wait for each other.
 namespace imgrestore {
 namespace {
 
@@ -17,7 +17,11 @@ constexpr int kThreads = 128, kTall = 8;
 template <int N>
 __device__ __forceinline__ void add_row(const float (&row)[N + 2], const float* taps, float (&sums)[N]) {
   IMGR_UNROLL
-  for (int i = 0; i < N; ++i) sums[i] += taps[0] * row[i], sums[i] += taps[1] * row[i + 1], sums[i] += taps[2] * row[i + 2];
+  for (int i = 0; i < N; ++i) {
+    sums[i] += taps[0] * row[i];
+    sums[i] += taps[1] * row[i + 1];
+    sums[i] += taps[2] * row[i + 2];
+  }
 }
 
 // V pixels of row y from column x on, and one on either side; zeros beyond the picture. whole: rows are whole vectors.
@@ -150,7 +154,8 @@ void run_pixels(const DepthwiseGatePlanes<T>& p, float* scratch, Stream stream) 
   launch("depthwise_gate_taps", turn_taps, dim3(blocks_for(int64_t(20) * p.half, kThreads)), dim3(kThreads), 0, stream,
          p.weight, p.bias, 2 * p.half, scratch);
   const int64_t threads = p.pictures * (p.half / V) * p.width * blocks_for(p.height, kTall);
-  launch("depthwise_gate", gate_pixels<T, V>, dim3(blocks_for(threads, kThreads)), dim3(kThreads), 0, stream, p, scratch);
+  launch("depthwise_gate", gate_pixels<T, V>, dim3(blocks_for(threads, kThreads)), dim3(kThreads), 0, stream, p,
+         scratch);
 }
 
 }  // namespace

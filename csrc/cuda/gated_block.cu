@@ -4,14 +4,15 @@
 #include "gated_block_tile.h"
 #include "lanes.h"
 
-// A gated block in float32, in one kernel: x + scale * project(depthwise_gate(expand(channel_norm(x)))). The floor is one
-// read of x and one write of the result, 8 bytes a number, and 6 C^2 multiplications and additions a pixel; from about 24
-// channels on the arithmetic is more. A block of threads takes a tile of pixels and one more on every side: normalises
-// them into shared memory once, then goes through the inner channels some at a time: expands them there, filters and
-// gates them, and adds what they give to the results, which stay in registers. So nothing of the wide middle goes to
-// device memory. What neighbouring tiles read twice, and the x that is added at the end, come from the second cache.
-// A thread has four pixels by eight channels of the first matrix, and four by up to 24 of the second, whose weights come
-// through the first cache in the order of use: four to twelve products for each number that is loaded.
+// A gated block in float32, in one kernel: x + scale * project(depthwise_gate(expand(channel_norm(x)))). The floor is
+// one read of x and one write of the result, 8 bytes a number, and 6 C^2 multiplications and additions a pixel; from
+// about 24 channels on the arithmetic is more. A block of threads takes a tile of pixels and one more on every side:
+// normalises them into shared memory once, then goes through the inner channels some at a time: expands them there,
+// filters and gates them, and adds what they give to the results, which stay in registers. So nothing of the wide
+// middle goes to device memory. What neighbouring tiles read twice, and the x that is added at the end, come from the
+// second cache. A thread has four pixels by eight channels of the first matrix, and four by up to 24 of the second,
+// whose weights come through the first cache in the order of use: four to twelve products for each number that is
+// loaded.
 namespace imgrestore {
 namespace {
 
@@ -42,7 +43,8 @@ __device__ __forceinline__ void load_planes(const GatedBlockPlanes& p, bool norm
   const int64_t pixels = int64_t(p.height) * p.width;
   for (int i = threadIdx.x; i < N; i += S::kThreads) {
     const bool inside = tile.inside(i);
-    const float* from = static_cast<const float*>(p.x) + tile.picture * p.channels * pixels + (inside ? tile.place(i) : 0);
+    const float* picture = static_cast<const float*>(p.x) + tile.picture * p.channels * pixels;
+    const float* from = picture + (inside ? tile.place(i) : 0);
     float* own = xn + i;
     float sum = 0;
     IMGR_UNROLL_8
@@ -119,8 +121,8 @@ __device__ __forceinline__ void read_weights(const float* from, float (&w)[N]) {
 
 // Group q of the inner channels, both halves of each, for all pixels of the larger tile.
 template <class S>
-__device__ __forceinline__ void expand(const GatedBlockPlanes& p, const GatedBlockPacked& w, const typename S::Tile& tile,
-                                       int q, const float* xn, float* wide) {
+__device__ __forceinline__ void expand(const GatedBlockPlanes& p, const GatedBlockPacked& w,
+                                       const typename S::Tile& tile, int q, const float* xn, float* wide) {
   const int quad = threadIdx.x / S::kParts, part = threadIdx.x % S::kParts;
   if (quad >= S::kQuads) return;
   float sums[8][4], first[8];
@@ -190,7 +192,8 @@ __device__ __forceinline__ void write(const GatedBlockPlanes& p, const typename 
 }
 
 template <class S>
-__global__ void __launch_bounds__(S::kThreads, S::kBlocks) block_floats(GatedBlockPlanes p, GatedBlockPacked w, bool vectors) {
+__global__ void __launch_bounds__(S::kThreads, S::kBlocks)
+    block_floats(GatedBlockPlanes p, GatedBlockPacked w, bool vectors) {
   IMGR_SHARED(float, xn);
   float* const wide = xn + p.channels * S::Tile::kPixels;
   float* const gated = wide + S::kExpanded * S::kStride;
@@ -272,8 +275,8 @@ __global__ void __launch_bounds__(128, 4)
     const int place = order.narrow ? r : r % order.parts * 8 + r / order.parts;
     if (lane == 0) to.expand_bias[q * expanded + place] = real ? bias + from.expand_bias[channel] : 0.0f;
     if (lane < kTapRoom) {
-      const float tap = !real || lane > 9 ? 0.0f : lane < 9 ? from.depthwise[channel * 9 + lane] : from.depthwise_bias[channel];
-      to.taps[row * kTapRoom + lane] = tap;
+      const float* tap = lane < 9 ? from.depthwise + int64_t(channel) * 9 + lane : from.depthwise_bias + channel;
+      to.taps[int64_t(row) * kTapRoom + lane] = real && lane <= 9 ? *tap : 0.0f;
     }
     return;
   }

@@ -32,18 +32,13 @@ struct Shape {
   static constexpr int kBlocks = TY / Down * Each > 16 ? 1 : 2;
   // 4 or 20 more than a multiple of 32: results of a product, and columns of two channels that are four apart, find
   // 32 banks.
-  static constexpr int kStride = (kRows - 4 + 15) / 16 * 16 + 4 >= kRows ? (kRows - 4 + 15) / 16 * 16 + 4 : 0;
-  static_assert(kStride >= kRows && kStride % 16 == 4 && TY % Down == 0, "");
+  static constexpr int kStride = kRows + 4;
+  static_assert(TY % Down == 0 && kAcross <= 2, "");
 
   static int words(int channels) { return (channels + 15) / 16 * 8 + 4; }  // of a pixel, in pairs
   static size_t shared(int channels) {
     return 4 * (size_t(kRows) * words(channels) + 2 * kGroup * kStride + TY * kWide * kGatedWords);
   }
-};
-
-template <class T>
-struct Two {
-  T first, second;
 };
 
 // The pixels of a tile, normalised and rounded, as rows of `words` pairs of channels; zeros beyond the picture.
@@ -105,8 +100,7 @@ __device__ __forceinline__ void load_pixels(const GatedBlockPlanes& p, bool norm
       const int c = 2 * (lane + j * kWarp);
       v[j][0] = v[j][1] = 0;
       if (inside && paired && c < p.channels) {
-        const Two<T> two = *reinterpret_cast<const Two<T>*>(from + c);
-        v[j][0] = to_float(two.first), v[j][1] = to_float(two.second);
+        read_vector(from + c, v[j]);
       } else if (inside) {
         if (c < p.channels) v[j][0] = to_float(from[c]);
         if (c + 1 < p.channels) v[j][1] = to_float(from[c + 1]);
@@ -145,8 +139,9 @@ __device__ __forceinline__ void read_factor(const uint32_t* from, int words, uin
 // Group q of the inner channels, both halves of each, for all pixels of the larger tile: sixteen channels at a time, as
 // the sums of more would not stay in registers beside the results.
 template <class S>
-__device__ __forceinline__ void expand(const GatedBlockPlanes& p, const GatedBlockPacked& w, const typename S::Tile& tile,
-                                       int q, int pair, const uint32_t* xn, int words, float* wide) {
+__device__ __forceinline__ void expand(const GatedBlockPlanes& p, const GatedBlockPacked& w,
+                                       const typename S::Tile& tile, int q, int pair, const uint32_t* xn, int words,
+                                       float* wide) {
   const int lane = threadIdx.x % kWarp, down = threadIdx.x / kWarp % S::kDown, g = lane / 4, t = lane % 4;
   const int deep = (p.channels + 15) / 16;
   float sums[S::kTilesEach][2][4];
@@ -227,10 +222,10 @@ __device__ __forceinline__ void write(const GatedBlockPlanes& p, const typename 
         const int c = (across * S::kEach + j) * 8 + 2 * t;
         if (paired && c < p.channels) {
           const int64_t at = place * p.channels + c;
-          Two<T> two = *reinterpret_cast<const Two<T>*>(from + at);
-          from_float(to_float(two.first) + sums[i][j][2 * k], &two.first);
-          from_float(to_float(two.second) + sums[i][j][2 * k + 1], &two.second);
-          *reinterpret_cast<Two<T>*>(to + at) = two;
+          float two[2];
+          read_vector(from + at, two);
+          two[0] += sums[i][j][2 * k], two[1] += sums[i][j][2 * k + 1];
+          write_vector(to + at, two);
           continue;
         }
         IMGR_UNROLL
@@ -255,7 +250,8 @@ __device__ __forceinline__ void load(const GatedBlockPlanes& p, bool normed, con
 }
 
 template <class S>
-__global__ void __launch_bounds__(kThreads, S::kBlocks) block_narrow(GatedBlockPlanes p, GatedBlockPacked w, bool paired) {
+__global__ void __launch_bounds__(kThreads, S::kBlocks)
+    block_narrow(GatedBlockPlanes p, GatedBlockPacked w, bool paired) {
   IMGR_SHARED(uint32_t, xn);
   const int words = (p.channels + 15) / 16 * 8 + 4;
   float* const wide = reinterpret_cast<float*>(xn + S::kRows * words);
@@ -306,16 +302,15 @@ __global__ void __launch_bounds__(kThreads, S::kBlocks) block_narrow(GatedBlockP
   }
 }
 
-// Calls `use` with the shape that goes best with a number of channels.
+// Calls `use` with the shape that goes best with a number of channels. Wide blocks have a small tile, too, where there is
+// less shared memory and where large ones would not be enough for all multiprocessors.
 template <class Use>
-void with_shape(int channels, const Use& use) {
-  if (channels <= 16) return use(Shape<16, 8, 2>());
+void with_shape(int channels, bool small, const Use& use) {
   if (channels <= 24) return use(Shape<16, 8, 3>());
   if (channels <= 40) return use(Shape<16, 8, 5>());
   if (channels <= 48) return use(Shape<16, 8, 6>());
   if (channels <= 96) return use(Shape<8, 4, 6>());
-  if (channels <= 160) return use(Shape<8, 4, 10>());
-  if (Shape<8, 4, 12>::shared(channels) <= shared_limit()) return use(Shape<8, 4, 12>());
+  if (!small && Shape<8, 4, 12>::shared(channels) <= shared_limit()) return use(Shape<8, 4, 12>());
   return use(Shape<4, 4, 12>());
 }
 
@@ -323,11 +318,12 @@ void with_shape(int channels, const Use& use) {
 
 GatedBlockOrder gated_block_narrow_order(int channels, int inner) {
   GatedBlockOrder order = {};
-  with_shape(channels, [&](auto shape) {
+  // Small tiles want their matrices as large ones do.
+  with_shape(channels, false, [&](auto shape) {
     const int64_t groups = blocks_for(inner, kGroup), deep = blocks_for(channels, 16) * 16;
     const int most = decltype(shape)::kMost;
-    order = {true, kGroup, 1, most, 1, groups * deep * kGroup, groups * 2 * kGroup * kTapRoom, groups * most * kGroup / 2,
-             most};
+    order = {true, kGroup, 1, most, 1, groups * deep * kGroup, groups * 2 * kGroup * kTapRoom,
+             groups * most * kGroup / 2, most};
   });
   return order;
 }
@@ -335,7 +331,8 @@ GatedBlockOrder gated_block_narrow_order(int channels, int inner) {
 void launch_gated_block_narrow(const GatedBlockPlanes& planes, const GatedBlockPacked& packed, Stream stream) {
   const auto apart = reinterpret_cast<uintptr_t>(planes.x) | reinterpret_cast<uintptr_t>(planes.out);
   const bool paired = planes.channels_last && planes.channels % 2 == 0 && apart % (planes.bfloat16 ? 4 : 8) == 0;
-  with_shape(planes.channels, [&](auto shape) {
+  const bool small = Tile<8, kWide>::count(planes) < multiprocessors();
+  with_shape(planes.channels, small, [&](auto shape) {
     typedef decltype(shape) S;
     launch("gated_block", block_narrow<S>, dim3(S::Tile::count(planes)), dim3(kThreads), S::shared(planes.channels),
            stream, planes, packed, paired);

@@ -13,7 +13,8 @@ void gated_block_into(const Tensor& x_in, const std::optional<Tensor>& norm_weig
                       const Tensor& depthwise_weight, const Tensor& depthwise_bias, const Tensor& project_weight,
                       const Tensor& project_bias, const Tensor& scale, double eps, bool narrow, Tensor out) {
   STD_TORCH_CHECK(x_in.dim() == 4 && expand_bias.numel() > 1, "gated_block: x needs 4 dimensions, expand some outputs");
-  STD_TORCH_CHECK(norm_weight.has_value() == norm_bias.has_value(), "gated_block: norm_weight and norm_bias go together");
+  STD_TORCH_CHECK(norm_weight.has_value() == norm_bias.has_value(),
+                  "gated_block: norm_weight and norm_bias go together");
   const int64_t channels = x_in.size(1), half = expand_bias.numel() / 2;
   STD_TORCH_CHECK(channels <= kGatedBlockMost, "gated_block: at most 192 channels are supported on a device");
   const auto fits = [](const Tensor& t, int64_t count) { return is_float_or_bfloat16(t) && t.numel() == count; };

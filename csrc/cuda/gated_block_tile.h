@@ -18,7 +18,8 @@ struct Tile {
   __device__ __forceinline__ static Tile of(const GatedBlockPlanes& p) {
     const int across = (p.width + TX - 1) / TX, down = (p.height + TY - 1) / TY;
     const int64_t tile = blockIdx.x;
-    return {tile / (int64_t(across) * down), int(tile / across % down) * TY, int(tile % across) * TX, p.height, p.width};
+    return {tile / (int64_t(across) * down), int(tile / across % down) * TY, int(tile % across) * TX, p.height,
+            p.width};
   }
   static int64_t count(const GatedBlockPlanes& p) {
     return p.pictures * blocks_for(p.height, TY) * blocks_for(p.width, TX);
@@ -47,8 +48,8 @@ struct Taps {
   }
 };
 
-// A column of a tile from top to bottom: two channels filtered, and their product put. `a` and `b` point to the pixel to
-// the upper left of the first.
+// A column of a tile from top to bottom: two channels filtered, and their product put. `a` and `b` point to the pixel
+// to the upper left of the first.
 template <int Rows, int Stride, class Put>
 __device__ __forceinline__ void gate_column(const float* a, const float* b, const float* taps_a, const float* taps_b,
                                             const Put& put) {

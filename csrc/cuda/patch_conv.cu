@@ -2,12 +2,12 @@
 
 #include "patch_conv_gather.h"
 
-// A convolution in float32 as the product of its weights with the patches of 128 pixels. The floor is one read of x (and
-// of plus) and one write of the result; with c k^2 multiplications for each result the nets' convolutions stand between
-// that and the arithmetic. A block gathers eight rows of patches into registers while it multiplies the eight before
-// them from shared memory: a thread has eight outputs of four pixels, so that three loads of 16 bytes serve 32 products.
-// All outputs of a pixel are computed by one block, or by blocks that follow each other; what patches share comes from
-// the first cache.
+// A convolution in float32 as the product of its weights with the patches of 128 pixels. The floor is one read of x
+// (and of plus) and one write of the result; with c k^2 multiplications for each result the nets' convolutions stand
+// between that and the arithmetic. A block gathers eight rows of patches into registers while it multiplies the eight
+// before them from shared memory: a thread has eight outputs of four pixels, so that three loads of 16 bytes serve 32
+// products. All outputs of a pixel are computed by one block, or by blocks that follow each other; what patches share
+// comes from the first cache.
 namespace imgrestore {
 namespace {
 
@@ -15,7 +15,8 @@ constexpr int kDeep = 8;
 
 // Parts x 8 outputs, by Parts x 32 threads, of which the first 128 (or all 64, for two pixels each) gather.
 template <int Parts>
-__global__ void __launch_bounds__(Parts * 32, 512 / (Parts * 32)) conv_floats(PatchConvPlanes p, PatchKind kind, bool vectors, bool pairs) {
+__global__ void __launch_bounds__(Parts * 32, 16 / Parts)
+    conv_floats(PatchConvPlanes p, PatchKind kind, bool vectors, bool pairs) {
   constexpr int kThreads = Parts * 32, kOutputs = Parts * 8, kGathering = kThreads < kPixels ? kThreads : kPixels;
   constexpr int kEach = kPixels / kGathering, kWeights = kDeep * kOutputs / kThreads;
   IMGR_SHARED(float, patches);                              // [2][kDeep][kPixels]
@@ -30,7 +31,8 @@ __global__ void __launch_bounds__(Parts * 32, 512 / (Parts * 32)) conv_floats(Pa
 
   float next[kEach][kDeep], more[kWeights];
   const auto find = [&](int lot) {
-    if (kind == PatchKind::kAny && thread < kDeep) places[lot % 2 * kDeep + thread] = patch_place(p, lot * kDeep + thread);
+    if (kind != PatchKind::kAny || thread >= kDeep) return;
+    places[lot % 2 * kDeep + thread] = patch_place(p, lot * kDeep + thread);
   };
   const auto read = [&](int lot) {
     if (thread < kGathering) {
@@ -119,7 +121,9 @@ void run(const PatchConvPlanes& p, Stream stream) {
 
 void launch_patch_conv(const PatchConvPlanes& planes, bool narrow, Stream stream) {
   if (narrow) return launch_patch_conv_narrow(planes, stream);
-  if (planes.stride == 1 && (planes.kernel == 3 || planes.kernel == 5)) return launch_patch_conv_direct(planes, stream);
+  if (planes.stride == 1 && (planes.kernel == 3 || planes.kernel == 5)) {
+    return launch_patch_conv_direct(planes, stream);
+  }
   // The width with the fewest outputs to spare, of equals the largest.
   int best = 8;
   for (const int parts : {5, 4, 2}) {

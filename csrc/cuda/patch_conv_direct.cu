@@ -1,11 +1,12 @@
 #include "patch_conv.h"
 #include "patch_conv_gather.h"
 
-// A convolution by 3x3 or 5x5 kernels with stride 1 in float32. The floor is one read of x (and of plus) and one write of
-// the result. Here patches share nearly all of their pixels: a block copies a tile of 8 x 32 pixels and what is around it
-// into shared memory, some channels at a time, with their weights, so that each number is copied once and not for each
-// row of the kernel and each of its columns. A thread has eight outputs of four pixels: the few numbers of a row that it
-// loads serve 32 products for each column of the kernel. Several blocks of a multiprocessor hide each other's copies.
+// A convolution by 3x3 or 5x5 kernels with stride 1 in float32. The floor is one read of x (and of plus) and one write
+// of the result. Here patches share nearly all of their pixels: a block copies a tile of 8 x 32 pixels and what is
+// around it into shared memory, some channels at a time, with their weights, so that each number is copied once and
+// not for each row of the kernel and each of its columns. A thread has eight outputs of four pixels: the few numbers
+// of a row that it loads serve 32 products for each column of the kernel. Several blocks of a multiprocessor hide each
+// other's copies.
 namespace imgrestore {
 namespace {
 
@@ -16,7 +17,7 @@ constexpr int kStride = (kWide + K - 1 + 3) / 4 * 4;
 
 // Parts x 8 outputs.
 template <int K, int Parts>
-__global__ void __launch_bounds__(kQuads * Parts) conv_direct(PatchConvPlanes p, bool vectors, bool pairs) {
+__global__ void __launch_bounds__(kQuads * Parts, 8 / Parts) conv_direct(PatchConvPlanes p, bool vectors, bool pairs) {
   constexpr int kThreads = kQuads * Parts, kOutputs = Parts * 8, S = kStride<K>, R = kTall + K - 1, C = kWide + K - 1;
   constexpr int W = kOutputs + 4;                   // four to spare keep writers out of each other's banks
   IMGR_SHARED(float, tile);                         // [kChannels][R][S]

@@ -3,8 +3,9 @@
 #include "patch_conv.h"
 #include "vectors.h"
 
-// What the two kinds of kernels share: a block has kPixels results of a picture and some of its outputs, and the patches
-// of these pixels, which no memory ever holds whole, are the columns of a matrix that is gathered some rows at a time.
+// What the two kinds of kernels share: a block has kPixels results of a picture and some of its outputs, and the
+// patches of these pixels, which no memory ever holds whole, are the columns of a matrix that is gathered some rows at
+// a time.
 namespace imgrestore {
 
 constexpr int kPixels = 128;
@@ -92,8 +93,8 @@ __device__ __forceinline__ PatchPlace patch_place(const PatchConvPlanes& p, int 
 }
 
 // Two outputs, the first an even one, of a pixel. pairs: `out` and `plus` are aligned to eight bytes.
-__device__ __forceinline__ void put_two(const PatchConvPlanes& p, int64_t picture, int output, int64_t pixel, float first,
-                                        float second, bool pairs) {
+__device__ __forceinline__ void put_two(const PatchConvPlanes& p, int64_t picture, int output, int64_t pixel,
+                                        float first, float second, bool pairs) {
   const int64_t pixels = int64_t(p.out_height) * p.out_width;
   if (output >= p.outputs || pixel >= pixels) return;
   int64_t at = (picture * p.outputs + output) * pixels + pixel, next = at + pixels;

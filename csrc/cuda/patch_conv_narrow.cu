@@ -3,9 +3,9 @@
 #include "patch_conv_gather.h"
 
 // The same convolution on the tensor cores, with its factors rounded to bfloat16. The floor is one read of x (and of
-// plus) and one write of the result. A block of four warps gathers 32 rows of the patches of 128 pixels into registers,
-// in pairs, while it multiplies the 32 before them from shared memory: a warp has 32 pixels and all the block's outputs.
-// The pixels are the rows of the first factor, at a stride that gives the lanes of a warp 32 banks.
+// plus) and one write of the result. A block of four warps gathers 32 rows of the patches of 128 pixels into
+// registers, in pairs, while it multiplies the 32 before them from shared memory: a warp has 32 pixels and all the
+// block's outputs. The pixels are the rows of the first factor, at a stride that gives the lanes of a warp 32 banks.
 namespace imgrestore {
 namespace {
 
@@ -25,7 +25,8 @@ __global__ void __launch_bounds__(kThreads, 3) conv_narrow(PatchConvPlanes p, Pa
 
   uint32_t next[kDeep / 2], more[kWeights];
   const auto find = [&](int lot) {
-    if (kind == PatchKind::kAny && thread < kDeep) places[lot % 2 * kDeep + thread] = patch_place(p, lot * kDeep + thread);
+    if (kind != PatchKind::kAny || thread >= kDeep) return;
+    places[lot % 2 * kDeep + thread] = patch_place(p, lot * kDeep + thread);
   };
   const auto read = [&](int lot) {
     float v[kDeep];

@@ -21,7 +21,8 @@ void patch_conv_into(const Tensor& x_in, const Tensor& weight, const std::option
   STD_TORCH_CHECK(weight.dim() == 4 && is_float_or_bfloat16(weight) && weight.size(1) == x_in.size(1) &&
                       weight.size(2) == weight.size(3) && weight.size(2) > 0 && weight.size(0) > 0,
                   "patch_conv: weight needs the shape (outputs, channels of x, k, k)");
-  STD_TORCH_CHECK((stride == 1 || stride == 2) && padding >= 0, "patch_conv: stride must be 1 or 2, padding at least 0");
+  STD_TORCH_CHECK((stride == 1 || stride == 2) && padding >= 0,
+                  "patch_conv: stride must be 1 or 2, padding at least 0");
   const int64_t outputs = weight.size(0), kernel = weight.size(2), pictures = x_in.size(0);
   STD_TORCH_CHECK(!shuffle || outputs % 4 == 0, "patch_conv: to shuffle, the outputs must be a multiple of 4");
   STD_TORCH_CHECK(!bias.has_value() || (is_float_or_bfloat16(*bias) && bias->numel() == outputs),
@@ -35,7 +36,8 @@ void patch_conv_into(const Tensor& x_in, const Tensor& weight, const std::option
   const auto fits = [&](const Tensor& t) {
     return has_shape(t, pictures, outputs / (twice * twice), twice * height, twice * width);
   };
-  STD_TORCH_CHECK(fits(out) && (!plus.has_value() || fits(*plus)), "patch_conv: out or plus has not the result's shape");
+  STD_TORCH_CHECK(fits(out) && (!plus.has_value() || fits(*plus)),
+                  "patch_conv: out or plus has not the result's shape");
   const Tensor x = torch::stable::contiguous(x_in), weights = dense_floats(weight);
   STD_TORCH_CHECK(!overlap(x, out) && (!plus.has_value() || plus->const_data_ptr() == out.const_data_ptr() ||
                                        !overlap(*plus, out)),
@@ -44,9 +46,9 @@ void patch_conv_into(const Tensor& x_in, const Tensor& weight, const std::option
   const std::optional<Tensor> biases = bias ? std::optional<Tensor>(dense_floats(*bias)) : std::nullopt;
   const OnDevice device(x);
   launch_patch_conv({data_of<float>(x), data_of<float>(weights), biases ? data_of<float>(*biases) : nullptr,
-                     plus ? data_of<float>(*plus) : nullptr, room_of<float>(out), pictures, int(x.size(1)), int(x.size(2)),
-                     int(x.size(3)), int(outputs), int(height), int(width), int(kernel), int(stride), int(padding),
-                     shuffle},
+                     plus ? data_of<float>(*plus) : nullptr, room_of<float>(out), pictures, int(x.size(1)),
+                     int(x.size(2)), int(x.size(3)), int(outputs), int(height), int(width), int(kernel), int(stride),
+                     int(padding), shuffle},
                     narrow, device.stream());
 }
 

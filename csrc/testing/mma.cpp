@@ -35,12 +35,12 @@ __global__ void products(const float* a, const float* b, float* d) {
 }  // namespace
 
 void bind_mma(py::module_& m) {
-  m.def("mma", [](Floats a, Floats b, Floats d) {
+  m.def("mma", [](Floats a, Floats b, Floats d, int lanes) {
     Floats out(std::vector<py::ssize_t>{d.shape(0), 16, 8});
     std::copy(d.data(), d.data() + d.size(), out.mutable_data());
-    launch("mma", products, dim3(1), dim3(kWarp * d.shape(0)), 0, nullptr, a.data(), b.data(), out.mutable_data());
+    launch("mma", products, dim3(1), dim3(lanes * d.shape(0)), 0, nullptr, a.data(), b.data(), out.mutable_data());
     return out;
-  });
+  }, py::arg("a"), py::arg("b"), py::arg("d"), py::arg("lanes") = kWarp);
 }
 
 }  // namespace imgrestore

@@ -104,7 +104,7 @@ class GatedBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((channels, 1, 1), start))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map planes (N, C, H, W) to planes of the same shape and dtype."""
+        """Map planes (N, C, H, W) to planes of the same shape and dtype, or that of autocast on a CUDA device."""
         if may_fuse(x, self):
             return self.fused(x)
         a, b = self.depthwise(self.expand(self.norm(x))).chunk(2, dim=1)
