@@ -29,7 +29,7 @@ __global__ void __launch_bounds__(kThreads) norm_planes(ChannelNormPlanes<T> p) 
       float some[N];
       IMGR_UNROLL
       for (int i = 0; i < N; ++i) some[i] = 0;
-      if (from + c < p.channels) read_vector(next, some);
+      if (from + c < p.channels) fetch_vector(next, some);
       IMGR_UNROLL
       for (int i = 0; i < N; ++i) v[i][c] = some[i];
     }
@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(kThreads) norm_planes(ChannelNormPlanes<T> p) 
     IMGR_UNROLL
     for (int c = 0; c < kHeld; ++c, next += p.pixels) {
       if (from + c >= p.channels) continue;
-      const float weight = p.weight[from + c], bias = p.bias[from + c];
+      const float weight = fetch(p.weight + from + c), bias = fetch(p.bias + from + c);
       float some[N];
       IMGR_UNROLL
       for (int i = 0; i < N; ++i) some[i] = (v[i][c] - all[i].mean) * factor[i] * weight + bias;
@@ -74,10 +74,10 @@ __global__ void __launch_bounds__(kThreads) norm_pixels(ChannelNormPlanes<T> p) 
   float v[kLanes], sum = 0, squares = 0;
   IMGR_UNROLL
   for (int j = 0; j < kLanes; ++j) {
-    v[j] = lane + j * kWarp < p.channels ? to_float(x[lane + j * kWarp]) : 0.0f;
+    v[j] = lane + j * kWarp < p.channels ? fetch(x + lane + j * kWarp) : 0.0f;
     sum += v[j];
   }
-  for (int c = lane + kLanes * kWarp; c < p.channels; c += kWarp) sum += to_float(x[c]);
+  for (int c = lane + kLanes * kWarp; c < p.channels; c += kWarp) sum += fetch(x + c);
   const float mean = warp_sum(sum) / float(p.channels);
   IMGR_UNROLL
   for (int j = 0; j < kLanes; ++j) {
@@ -85,17 +85,17 @@ __global__ void __launch_bounds__(kThreads) norm_pixels(ChannelNormPlanes<T> p) 
     squares += d * d;
   }
   for (int c = lane + kLanes * kWarp; !held && c < p.channels; c += kWarp) {
-    const float d = to_float(x[c]) - mean;
+    const float d = fetch(x + c) - mean;
     squares += d * d;
   }
   const float factor = 1.0f / sqrtf(warp_sum(squares) / float(p.channels) + p.eps);
   IMGR_UNROLL
   for (int j = 0; j < kLanes; ++j) {
     const int c = lane + j * kWarp;
-    if (c < p.channels) from_float((v[j] - mean) * factor * p.weight[c] + p.bias[c], &out[c]);
+    if (c < p.channels) from_float((v[j] - mean) * factor * fetch(p.weight + c) + fetch(p.bias + c), &out[c]);
   }
   for (int c = lane + kLanes * kWarp; !held && c < p.channels; c += kWarp) {
-    from_float((to_float(x[c]) - mean) * factor * p.weight[c] + p.bias[c], &out[c]);
+    from_float((fetch(x + c) - mean) * factor * fetch(p.weight + c) + fetch(p.bias + c), &out[c]);
   }
 }
 

@@ -30,17 +30,17 @@ __device__ __forceinline__ void read_row(const T* plane, int y, int x, int heigh
                                          float (&row)[V + 2]) {
   const bool there = y >= 0 && y < height;
   const T* from = plane + (there ? int64_t(y) * width : 0);
-  row[0] = there && x > 0 ? to_float(from[x - 1]) : 0.0f;
-  row[V + 1] = there && x + V < width ? to_float(from[x + V]) : 0.0f;
+  row[0] = there && x > 0 ? fetch(from + x - 1) : 0.0f;
+  row[V + 1] = there && x + V < width ? fetch(from + x + V) : 0.0f;
   float own[V];
   IMGR_UNROLL
   for (int i = 0; i < V; ++i) own[i] = 0.0f;
   if (there && whole) {
-    read_vector(from + x, own);
+    fetch_vector(from + x, own);
   } else if (there) {
     IMGR_UNROLL
     for (int i = 0; i < V; ++i) {
-      if (x + i < width) own[i] = to_float(from[x + i]);
+      if (x + i < width) own[i] = fetch(from + x + i);
     }
   }
   IMGR_UNROLL
@@ -116,7 +116,7 @@ __global__ void __launch_bounds__(kThreads) gate_pixels(DepthwiseGatePlanes<T> p
   IMGR_UNROLL
   for (int h = 0; h < 2; ++h) {
     IMGR_UNROLL
-    for (int i = 0; i < 10; ++i) read_vector(turned + i * 2 * p.half + h * p.half + c, taps[h][i]);
+    for (int i = 0; i < 10; ++i) fetch_vector(turned + i * 2 * p.half + h * p.half + c, taps[h][i]);
   }
   IMGR_UNROLL
   for (int r = 0; r < kTall + 2; ++r) {
@@ -131,7 +131,7 @@ __global__ void __launch_bounds__(kThreads) gate_pixels(DepthwiseGatePlanes<T> p
         IMGR_UNROLL
         for (int v = 0; v < V; ++v) near[v] = 0.0f;
         if (y >= 0 && y < p.height && x + i >= 1 && x + i <= p.width) {
-          read_vector(from + (int64_t(y) * p.width + x + i - 1) * 2 * p.half + h * p.half, near);
+          fetch_vector(from + (int64_t(y) * p.width + x + i - 1) * 2 * p.half + h * p.half, near);
         }
         IMGR_UNROLL
         for (int back = 0; back < 3; ++back) {

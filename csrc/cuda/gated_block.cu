@@ -177,16 +177,18 @@ __device__ __forceinline__ void write(const GatedBlockPlanes& p, const typename 
     if (c >= p.channels) continue;
     if (vectors && x < p.width) {
       const int64_t at = c * pixels + place;
-      const float4 v = *reinterpret_cast<const float4*>(from + at);
-      *reinterpret_cast<float4*>(to + at) =
-          make_float4(v.x + sums[j][0], v.y + sums[j][1], v.z + sums[j][2], v.w + sums[j][3]);
+      float four[4];
+      fetch_vector(from + at, four);
+      IMGR_UNROLL
+      for (int i = 0; i < 4; ++i) four[i] += sums[j][i];
+      write_vector(to + at, four);
       continue;
     }
     IMGR_UNROLL
     for (int i = 0; i < 4; ++i) {
       if (x + i >= p.width) continue;
       const int64_t at = p.channels_last ? (place + i) * p.channels + c : c * pixels + place + i;
-      to[at] = from[at] + sums[j][i];
+      to[at] = fetch(from + at) + sums[j][i];
     }
   }
 }

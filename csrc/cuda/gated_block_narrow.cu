@@ -100,7 +100,7 @@ __device__ __forceinline__ void load_pixels(const GatedBlockPlanes& p, bool norm
       const int c = 2 * (lane + j * kWarp);
       v[j][0] = v[j][1] = 0;
       if (inside && paired && c < p.channels) {
-        read_vector(from + c, v[j]);
+        fetch_vector(from + c, v[j]);
       } else if (inside) {
         if (c < p.channels) v[j][0] = to_float(from[c]);
         if (c + 1 < p.channels) v[j][1] = to_float(from[c + 1]);
@@ -223,7 +223,7 @@ __device__ __forceinline__ void write(const GatedBlockPlanes& p, const typename 
         if (paired && c < p.channels) {
           const int64_t at = place * p.channels + c;
           float two[2];
-          read_vector(from + at, two);
+          fetch_vector(from + at, two);
           two[0] += sums[i][j][2 * k], two[1] += sums[i][j][2 * k + 1];
           write_vector(to + at, two);
           continue;
@@ -232,7 +232,7 @@ __device__ __forceinline__ void write(const GatedBlockPlanes& p, const typename 
         for (int l = 0; l < 2; ++l) {
           if (c + l >= p.channels) continue;
           const int64_t at = p.channels_last ? place * p.channels + c + l : (c + l) * pixels + place;
-          from_float(to_float(from[at]) + sums[i][j][2 * k + l], &to[at]);
+          from_float(fetch(from + at) + sums[i][j][2 * k + l], &to[at]);
         }
       }
     }
@@ -302,8 +302,8 @@ __global__ void __launch_bounds__(kThreads, S::kBlocks)
   }
 }
 
-// Calls `use` with the shape that goes best with a number of channels. Wide blocks have a small tile, too, where there is
-// less shared memory and where large ones would not be enough for all multiprocessors.
+// Calls `use` with the shape that goes best with a number of channels. Wide blocks have a small tile, too, where there
+// is less shared memory and where large ones would not be enough for all multiprocessors.
 template <class Use>
 void with_shape(int channels, bool small, const Use& use) {
   if (channels <= 24) return use(Shape<16, 8, 3>());

@@ -96,17 +96,10 @@ __global__ void __launch_bounds__(Parts * 32, 16 / Parts)
     __syncthreads();
   }
 
-  const int64_t pixels = int64_t(p.out_height) * p.out_width, pixel = block.first + quad * 4;
-  IMGR_UNROLL
-  for (int j = 0; j < 8; j += 2) {
-    const int output = block.output + part * 8 + j;
-    if (vectors) {
-      if (pixel < pixels) put_fours(p, block.picture, output, pixel, sums[j], sums[j + 1]);
-      continue;
-    }
-    IMGR_UNROLL
-    for (int i = 0; i < 4; ++i) put_two(p, block.picture, output, pixel + i, sums[j][i], sums[j + 1][i], pairs);
-  }
+  const int64_t pixel = block.first + quad * 4, left = int64_t(p.out_height) * p.out_width - pixel;
+  const int there = int(left < 4 ? left : 4), output = block.output + part * 8;
+  if (p.plus) touch_sums<false>(p, block.picture, output, pixel, there, sums, vectors, pairs);
+  touch_sums<true>(p, block.picture, output, pixel, there, sums, vectors, pairs);
 }
 
 template <int Parts>

@@ -80,21 +80,11 @@ __global__ void __launch_bounds__(kQuads * Parts, 8 / Parts) conv_direct(PatchCo
     }
   }
 
-  const int y = y0 + row;
+  const int y = y0 + row, there = min(4, p.out_width - x0 - column), output = first_output + part * 8;
   if (y >= p.out_height) return;
   const int64_t pixel = int64_t(y) * p.out_width + x0 + column;
-  IMGR_UNROLL
-  for (int j = 0; j < 8; j += 2) {
-    const int output = first_output + part * 8 + j;
-    if (vectors) {
-      if (x0 + column < p.out_width) put_fours(p, picture, output, pixel, sums[j], sums[j + 1]);
-      continue;
-    }
-    IMGR_UNROLL
-    for (int i = 0; i < 4; ++i) {
-      if (x0 + column + i < p.out_width) put_two(p, picture, output, pixel + i, sums[j][i], sums[j + 1][i], pairs);
-    }
-  }
+  if (p.plus) touch_sums<false>(p, picture, output, pixel, there, sums, vectors, pairs);
+  touch_sums<true>(p, picture, output, pixel, there, sums, vectors, pairs);
 }
 
 template <int K, int Parts>

@@ -92,49 +92,65 @@ __device__ __forceinline__ PatchPlace patch_place(const PatchConvPlanes& p, int 
   return {(int64_t(channel) * p.height + down) * p.width + right, down, right};
 }
 
-// Two outputs, the first an even one, of a pixel. pairs: `out` and `plus` are aligned to eight bytes.
-__device__ __forceinline__ void put_two(const PatchConvPlanes& p, int64_t picture, int output, int64_t pixel,
-                                        float first, float second, bool pairs) {
+// Adds `plus` to two outputs of a pixel, the first an even one, or writes them: in two passes, so that no load waits for
+// a store, as `plus` may be `out`. pairs: both are aligned to eight bytes.
+template <bool Write>
+__device__ __forceinline__ void touch_two(const PatchConvPlanes& p, int64_t picture, int output, int64_t pixel,
+                                          float& first, float& second, bool pairs) {
   const int64_t pixels = int64_t(p.out_height) * p.out_width;
   if (output >= p.outputs || pixel >= pixels) return;
   int64_t at = (picture * p.outputs + output) * pixels + pixel, next = at + pixels;
+  float two[2] = {first, second};
   if (p.shuffle) {
     const int64_t y = pixel / p.out_width, x = pixel % p.out_width;
     at = (picture * p.outputs + output / 4 * 4) * pixels + ((2 * y + output % 4 / 2) * p.out_width + x) * 2;
     next = at + 1;
+    if (pairs && Write) return write_vector(p.out + at, two);
     if (pairs) {
-      float two[2] = {first, second};
-      if (p.plus) {
-        float more[2];
-        read_vector(p.plus + at, more);
-        two[0] += more[0], two[1] += more[1];
-      }
-      write_vector(p.out + at, two);
+      read_vector(p.plus + at, two);
+      first += two[0], second += two[1];
       return;
     }
   }
-  p.out[at] = p.plus ? first + p.plus[at] : first;
-  if (output + 1 < p.outputs) p.out[next] = p.plus ? second + p.plus[next] : second;
+  const bool both = output + 1 < p.outputs;
+  if (Write) {
+    p.out[at] = first;
+    if (both) p.out[next] = second;
+  } else {
+    first += p.plus[at];
+    if (both) second += p.plus[next];
+  }
 }
 
-// Two outputs of four neighbouring pixels that are there, not shuffled; all is aligned to 16 bytes.
-__device__ __forceinline__ void put_fours(const PatchConvPlanes& p, int64_t picture, int output, int64_t pixel,
-                                          const float (&first)[4], const float (&second)[4]) {
-  const int64_t pixels = int64_t(p.out_height) * p.out_width;
+// The same of one output of four neighbouring pixels that are there, not shuffled; all is aligned to 16 bytes.
+template <bool Write>
+__device__ __forceinline__ void touch_four(const PatchConvPlanes& p, int64_t picture, int output, int64_t pixel,
+                                           float (&sums)[4]) {
+  if (output >= p.outputs) return;
+  const int64_t at = (picture * p.outputs + output) * p.out_height * p.out_width + pixel;
+  if (Write) return write_vector(p.out + at, sums);
+  float added[4];
+  read_vector(p.plus + at, added);
   IMGR_UNROLL
-  for (int o = 0; o < 2; ++o) {
-    if (output + o >= p.outputs) continue;
-    const int64_t at = (picture * p.outputs + output + o) * pixels + pixel;
-    float four[4];
-    IMGR_UNROLL
-    for (int i = 0; i < 4; ++i) four[i] = o ? second[i] : first[i];
-    if (p.plus) {
-      float added[4];
-      read_vector(p.plus + at, added);
-      IMGR_UNROLL
-      for (int i = 0; i < 4; ++i) four[i] += added[i];
+  for (int i = 0; i < 4; ++i) sums[i] += added[i];
+}
+
+// Eight outputs of four pixels of a row, `there` of them in the picture.
+template <bool Write>
+__device__ __forceinline__ void touch_sums(const PatchConvPlanes& p, int64_t picture, int output, int64_t pixel,
+                                           int there, float (&sums)[8][4], bool vectors, bool pairs) {
+  IMGR_UNROLL
+  for (int j = 0; j < 8; j += 2) {
+    if (vectors) {
+      if (there <= 0) continue;
+      touch_four<Write>(p, picture, output + j, pixel, sums[j]);
+      touch_four<Write>(p, picture, output + j + 1, pixel, sums[j + 1]);
+      continue;
     }
-    write_vector(p.out + at, four);
+    IMGR_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      if (i < there) touch_two<Write>(p, picture, output + j, pixel + i, sums[j][i], sums[j + 1][i], pairs);
+    }
   }
 }
 

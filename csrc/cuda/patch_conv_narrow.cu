@@ -11,9 +11,26 @@ namespace {
 
 constexpr int kThreads = 128, kDeep = 32, kWords = kDeep / 2 + 4;  // pairs of a row of a factor, with some to spare
 
+// Adds `plus` to what a lane has, or writes it.
+template <int Parts, bool Write>
+__device__ __forceinline__ void touch_products(const PatchConvPlanes& p, const PatchBlock& block, int64_t first, int t,
+                                               float (&sums)[2][Parts][4], bool pairs) {
+  IMGR_UNROLL
+  for (int i = 0; i < 2; ++i) {
+    IMGR_UNROLL
+    for (int j = 0; j < Parts; ++j) {
+      IMGR_UNROLL
+      for (int k = 0; k < 2; ++k) {
+        touch_two<Write>(p, block.picture, block.output + j * 8 + 2 * t, first + i * 16 + 8 * k, sums[i][j][2 * k],
+                         sums[i][j][2 * k + 1], pairs);
+      }
+    }
+  }
+}
+
 // Parts x 8 outputs.
 template <int Parts>
-__global__ void __launch_bounds__(kThreads, 3) conv_narrow(PatchConvPlanes p, PatchKind kind, bool pairs) {
+__global__ void __launch_bounds__(kThreads, Parts < 8 ? 3 : 2) conv_narrow(PatchConvPlanes p, PatchKind kind, bool pairs) {
   constexpr int kOutputs = Parts * 8, kWeights = kDeep / 2 * kOutputs / kThreads;
   IMGR_SHARED(uint32_t, patches);                            // [2][kPixels][kWords]
   uint32_t* const weights = patches + 2 * kPixels * kWords;  // [2][kOutputs][kWords]
@@ -95,17 +112,9 @@ __global__ void __launch_bounds__(kThreads, 3) conv_narrow(PatchConvPlanes p, Pa
     __syncthreads();
   }
 
-  IMGR_UNROLL
-  for (int i = 0; i < 2; ++i) {
-    IMGR_UNROLL
-    for (int j = 0; j < Parts; ++j) {
-      IMGR_UNROLL
-      for (int k = 0; k < 2; ++k) {
-        put_two(p, block.picture, block.output + j * 8 + 2 * t, block.first + warp * 32 + i * 16 + g + 8 * k,
-                sums[i][j][2 * k], sums[i][j][2 * k + 1], pairs);
-      }
-    }
-  }
+  const int64_t first = block.first + warp * 32 + g;
+  if (p.plus) touch_products<Parts, false>(p, block, first, t, sums, pairs);
+  touch_products<Parts, true>(p, block, first, t, sums, pairs);
 }
 
 template <int Parts>
