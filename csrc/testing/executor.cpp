@@ -227,5 +227,14 @@ void exchange(void* value, size_t bytes, int source) {
   warp_barrier();
 }
 
+void collect(const void* value, size_t bytes, void* all) {
+  const int own = lane(), warp = running / kLanes;
+  if ((warp + 1) * kLanes > threads) fail("a product of matrices by a warp that has not all its lanes");
+  memcpy(warps[warp].slots[own], value, bytes);
+  warp_barrier();
+  for (int i = 0; i < kLanes; ++i) memcpy(static_cast<char*>(all) + i * bytes, warps[warp].slots[i], bytes);
+  warp_barrier();
+}
+
 }  // namespace executor
 }  // namespace imgrestore

@@ -97,6 +97,14 @@ T from_lane(unsigned mask, T value, int source) {
   return value;
 }
 
+// Gives each lane the values of all lanes of its warp, which must all be there.
+void collect(const void* value, size_t bytes, void* all);
+template <class T>
+void share(const T& value, T (&all)[32]) {
+  static_assert(sizeof(T) <= kLargestExchange, "too large for an exchange between lanes");
+  collect(&value, sizeof(T), all);
+}
+
 }  // namespace executor
 }  // namespace imgrestore
 

@@ -36,4 +36,5 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   });
   imgrestore::bind_faults(m);
   imgrestore::bind_sparse_steps(m);
+  imgrestore::bind_mma(m);
 }

@@ -104,7 +104,7 @@ class GatedBlock(nn.Module):
         self.scale = nn.Parameter(torch.full((channels, 1, 1), start))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map planes (N, C, H, W) to planes of the same shape and dtype."""
+        """Map planes (N, C, H, W) to planes of the same shape and dtype, or that of autocast on a CUDA device."""
         if may_fuse(x, self):
             return self.fused(x)
         a, b = self.depthwise(self.expand(self.norm(x))).chunk(2, dim=1)
@@ -212,13 +212,13 @@ class UNet(nn.Module):
         features : Tensor, shape (N, width, H / 2, W / 2)
             What the head saw.
         """
-        if x.dtype == self.stem.weight.dtype == torch.float32 and may_fuse(x, self):
+        # Where a device's autocast asks for bfloat16, planes of half the bytes save more than `_fused` does.
+        lowered = x.device.type != "cpu" and torch.is_autocast_enabled(x.device.type)
+        if x.dtype == self.stem.weight.dtype == torch.float32 and not lowered and may_fuse(x, self):
             return self._fused(x, memory, room)
         return self.decoded(*self.encoded(x, memory))
 
-    def encoded(
-        self, x: torch.Tensor, memory: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def encoded(self, x: torch.Tensor, memory: torch.Tensor | None = None) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Run the first half of the net.
 
         Parameters
@@ -296,7 +296,7 @@ def may_fuse(x: torch.Tensor, module: nn.Module) -> bool:
 
     With gradients torch is faster: it keeps what the op would compute again.
     """
-    if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16) or not _native.takes(x):
+    if x.dtype not in (torch.float32, torch.bfloat16) or not _native.takes(x):
         return False
     if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in module.parameters())):
         return False

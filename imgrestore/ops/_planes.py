@@ -114,6 +114,13 @@ class Room:
         return taken.view(tuple(shape))
 
 
+def in_autocast(x: Tensor) -> Tensor:
+    """Give float32 as bfloat16 on a CUDA device where autocast asks for that, as it does with conv2d's inputs."""
+    if x.dtype != torch.float32 or not _native.on_cuda(x) or not torch.is_autocast_enabled("cuda"):
+        return x
+    return x.to(torch.bfloat16) if torch.get_autocast_dtype("cuda") == torch.bfloat16 else x
+
+
 def native_dtypes(x: Tensor, *parameters: Tensor | None) -> bool:
     """Whether the kernels cover these: float32 or bfloat16."""
     return all(p is None or p.dtype in (torch.float32, torch.bfloat16) for p in (x, *parameters))

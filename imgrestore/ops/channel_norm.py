@@ -16,9 +16,9 @@ def channel_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-6) -> 
     """Normalise each pixel over its channels: ``(x - mean) / sqrt(variance + eps) * weight + bias``.
 
     This is the layer normalisation of Ba, Kiros and Hinton, "Layer normalization" (2016), over the channels alone, as
-    restoration networks use it. Where the native library is loaded, float32 and bfloat16 on the CPU are normalised by
-    it, in float32 and in one pass over the memory; everything else runs on `channel_norm_reference`. Gradients are
-    those of the reference.
+    restoration networks use it. Where the native library is loaded, float32 and bfloat16 on the CPU and on CUDA devices
+    are normalised by it, in float32 and in one pass over the memory; everything else runs on `channel_norm_reference`.
+    Gradients are those of the reference. Autocast leaves x's dtype as it is.
 
     Parameters
     ----------

@@ -15,8 +15,9 @@ def depthwise_gate(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
     The convolution (without flipping, as in `torch.nn.functional.conv2d`) sees zeros beyond the frame. The simple gate
     is that of Chen et al., "Simple baselines for image restoration" (2022). Where the native library is loaded, float32
-    and bfloat16 on the CPU are computed by it, in float32 and in one pass over the memory; everything else runs on
-    `depthwise_gate_reference`. Gradients are those of the reference.
+    and bfloat16 on the CPU and on CUDA devices are computed by it, in float32 and in one pass over the memory;
+    everything else runs on `depthwise_gate_reference`. Gradients are those of the reference. On CUDA devices autocast
+    to bfloat16 turns float32 into it, as for `conv2d`.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ def depthwise_gate(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (N, C, H, W)
-        Of x's dtype.
+        Of x's dtype, or autocast's.
 
     Raises
     ------
@@ -58,6 +59,7 @@ def depthwise_gate(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     else:
         _planes.check_parameter("weight", weight, (channels, 3, 3), x)
     _planes.check_parameter("bias", bias, (channels,), x)
+    x = _planes.in_autocast(x)
     if _planes.native_dtypes(x, weight, bias) and _native.takes(x, weight, bias):
         native = _native.op("depthwise_gate", _register)
         if native is not None:

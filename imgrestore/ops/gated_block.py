@@ -11,6 +11,8 @@ from imgrestore.ops import _planes
 from imgrestore.ops.channel_norm import channel_norm_reference
 from imgrestore.ops.depthwise_gate import depthwise_gate_reference
 
+DEVICE_CHANNELS = 192  # more do not fit into the kernels for CUDA
+
 
 def gated_block(
     x: Tensor,
@@ -31,10 +33,12 @@ def gated_block(
     """Compute ``x + scale * project(depthwise_gate(expand(channel_norm(x))))``, where `expand` and `project` are 1×1.
 
     The first half of the block of NAFNet (Chen et al., "Simple baselines for image restoration", 2022), without its
-    channel attention. Where the native library is loaded, float32 and bfloat16 on the CPU are computed by it: what lies
-    between reading x and writing the result stays in the cache. Between them it keeps float32 (bfloat16 has its 1×1
-    convolutions round their inputs and weights, where the processor has products of bfloat16). Everything else runs on
-    `gated_block_reference`. Gradients are those of the reference.
+    channel attention. Where the native library is loaded, float32 and bfloat16 on the CPU and on CUDA devices are
+    computed by it: what lies between reading x and writing the result stays in the cache. Between them it keeps float32
+    (bfloat16 has its 1×1 convolutions round their inputs and weights, where the processor has products of bfloat16, as
+    all these devices do). Everything else, and on CUDA devices more than 192 channels, runs on `gated_block_reference`.
+    Gradients are those of the reference. On CUDA devices autocast to bfloat16 turns float32 into it, as for `conv2d`,
+    unless there is an `out`.
 
     Parameters
     ----------
@@ -67,7 +71,7 @@ def gated_block(
     Returns
     -------
     Tensor, shape (N, C, H, W)
-        Of x's dtype.
+        Of x's dtype, or autocast's.
 
     Raises
     ------
@@ -91,18 +95,22 @@ def gated_block(
     parameters = (expand_weight, expand_bias, depthwise_weight, depthwise_bias, project_weight, project_bias, scale)
     _check(x, norm_weight, norm_bias, *parameters, eps)
     norm = () if norm_weight is None or norm_bias is None else (norm_weight, norm_bias)
+    if out is None:
+        x = _planes.in_autocast(x)
     tensors = (x, *norm, *parameters)
     if out is not None:
         _planes.check_out(out, tuple(x.shape), x)
     native = None
-    if _planes.native_dtypes(*tensors) and _native.takes(*tensors):
+    covered = x.shape[1] <= DEVICE_CHANNELS or not _native.on_cuda(x)
+    if covered and _planes.native_dtypes(*tensors) and _native.takes(*tensors):
         native = _native.op("gated_block", _register)
     if native is None:
         return _planes.write(gated_block_reference(x, norm_weight, norm_bias, *parameters, eps), out)
     if (out is None and not narrow) or _planes.wants_gradient(*tensors):
         return _planes.write(native(x, norm_weight, norm_bias, *parameters, float(eps)), out)
     result = _planes.room_for(x, out)
-    into = torch.ops.imgrestore.gated_block_into
+    into = _native.op("gated_block_into", _register_nothing)
+    assert into is not None
     into(x, norm_weight, norm_bias, *parameters, float(eps), bool(narrow), result)
     return _planes.write(result, out)
 
@@ -193,6 +201,10 @@ def _register() -> None:
     torch.library.register_autograd(
         "imgrestore::gated_block", _planes.backward_by(gated_block_reference), setup_context=_planes.setup_context
     )
+
+
+def _register_nothing() -> None:
+    return None
 
 
 def _fake(x: Tensor, *parameters: Tensor | float | None) -> Tensor:

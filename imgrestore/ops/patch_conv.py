@@ -26,7 +26,8 @@ def patch_conv(
 
     The convolution (without flipping, as in `torch.nn.functional.conv2d`) sees zeros beyond the frame, and `shuffle` is
     `torch.nn.functional.pixel_shuffle` by 2. Where the native library is loaded, no gradient is asked for and all is
-    float32 on the CPU, it is computed by it, without changes of layout; everything else runs on `patch_conv_reference`.
+    float32 on the CPU or on a CUDA device, it is computed by it, without changes of layout; everything else runs on
+    `patch_conv_reference`.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ def patch_conv(
     if out is not None:
         _planes.check_out(out, shape, x)
     tensors = [t for t in (x, weight, bias, plus) if t is not None]
-    if x.device.type == "cpu" and all(t.dtype == torch.float32 for t in tensors) and _native.takes(*tensors):
+    if all(t.dtype == torch.float32 for t in tensors) and _native.takes(*tensors):
         native = None if _planes.wants_gradient(*tensors) else _native.op("patch_conv_into", _register)
         if native is not None:
             dense = out is not None and out.is_contiguous()
