@@ -58,7 +58,7 @@ def run(
     light, tiny = mean_light(seen.amax(dim=space, keepdim=True), seen.sum(dim=space, keepdim=True), count, background)
     window, weight = _window(blur, observed, known) if sigma is not None else (None, 1.0)
     numbers = [background, tiny, light, 0.0 if sigma is None else sigma, weight]
-    table = torch.stack([torch.as_tensor(n).to(observed).expand(levels).flatten() for n in numbers], 1)
+    table = torch.stack([_number(n, observed).expand(levels).flatten() for n in numbers], 1)
     share = inverse_share(observed, blur, known)
     if share is not None:
         share = share.expand(*(lead if share.shape[:2].numel() > 1 else (1, 1)), *share.shape[2:])
@@ -66,7 +66,8 @@ def run(
     scene = light.expand(*lead, *blur.scene_shape).reshape(pictures, *shape).contiguous()
     previous = scene.clone() if accelerate else None
     change = torch.zeros_like(scene) if accelerate else None
-    state = torch.tensor([0.0, 1.0], device=observed.device).repeat(pictures, 1)
+    state = observed.new_zeros(pictures, 2)
+    state[:, 1] = 1
     steps = torch.zeros(1, dtype=torch.int32, device=observed.device)
     centre, before = _deep(blur.centre, 0), _deep(blur.before, 0)
     kernel = blur.kernel.detach().reshape(_deep(blur.kernel.shape, 1)).contiguous()
@@ -97,6 +98,11 @@ def run(
                 break
     newest = previous if previous is not None and made % 2 else scene
     return newest.reshape(*lead, *blur.scene_shape), num_iter if sigma is None else int(steps)
+
+
+def _number(value: Tensor | float, like: Tensor) -> Tensor:
+    """On the device, without a copy from the host, which no graph could capture."""
+    return value.to(like) if isinstance(value, Tensor) else like.new_full((), value)
 
 
 def _deep(size: Any, fill: int) -> tuple[int, ...]:
