@@ -75,16 +75,22 @@ def moved_by_step(space: int, accelerate: bool) -> int:
     return (52 if space == 2 else 84) + (20 if accelerate else 0)
 
 
-def richardson_lucy_work(shape: tuple[int, ...], accelerate: bool) -> Work:
+# In tiles: the quotient is made of scene and picture (12 bytes a pixel), and the correction of quotient and scene (12).
+MOVED_IN_TILES = 24
+
+
+def richardson_lucy_work(shape: tuple[int, ...], moved: int, accelerate: bool) -> Work:
     """Of STEPS steps: four transforms, two filterings, and what is done with each pixel."""
-    points, moved = math.prod(shape), moved_by_step(len(shape), accelerate)
+    points = math.prod(shape)
     flops = 4 * transform_flops(points) + (2 * 3 + 3 + (8 if accelerate else 0)) * points
     return Work(STEPS * flops, traffic=STEPS * moved * points, resident=8 * points)
 
 
-def richardson_lucy_case(place: Place, shape: tuple[int, ...], accelerate: bool) -> Contest:
+def richardson_lucy_case(place: Place, shape: tuple[int, ...], accelerate: bool, support: int) -> Contest:
     """Ours, and the same steps on torch.fft, as a graph, and on CuPy."""
-    psf = point_spread(*((31, 31) if len(shape) == 2 else (15, 15, 15)))
+    psf = point_spread(*(support,) * len(shape))
+    in_tiles = len(shape) == 2 and support < 25 and not accelerate
+    moved = MOVED_IN_TILES if in_tiles else moved_by_step(len(shape), accelerate)
     spread = torch.from_numpy(centred(psf, shape)).to(place.device)
     response = torch.fft.rfftn(spread)
     adjoint = response.conj().resolve_conj()
@@ -109,15 +115,21 @@ def richardson_lucy_case(place: Place, shape: tuple[int, ...], accelerate: bool)
         "torch.fft loop": direct(loop),
         "torch.fft loop as a graph": lambda *given: as_graph(lambda: loop(*given), place.device),
     }
+    if in_tiles:
+        name, told = "richardson_lucy, in tiles", f"a PSF of {support} × {support}"
+        counted = f"what is read and written between the tiles of a step, {MOVED_IN_TILES} bytes a pixel."
+    else:
+        name = "richardson_lucy, accelerated" if accelerate else "richardson_lucy"
+        told = "a PSF of 31 × 31 or 15 × 15 × 15"
+        flat, deep = (moved_by_step(space, accelerate) for space in (2, 3))
+        counted = f"the passes over memory that a step takes, {flat} bytes a pixel, in stacks {deep}."
     return Contest(
-        "richardson_lucy, accelerated" if accelerate else "richardson_lucy",
-        f"{STEPS} steps, periodic, with a PSF of 31 × 31 or 15 × 15 × 15 whose transform is made beforehand for all. "
-        f"Counted are the passes over memory that a step takes, {moved_by_step(2, accelerate)} bytes a pixel, in "
-        f"stacks {moved_by_step(3, accelerate)}.",
+        name,
+        f"{STEPS} steps, periodic, with {told}, whose transform the peers have made beforehand. Counted are {counted}",
         shape,
         inputs,
         makers if accelerate else {**makers, "CuPy": on_cupy},
-        richardson_lucy_work(shape, accelerate),
+        richardson_lucy_work(shape, moved, accelerate),
         "torch.fft loop",
         tolerance=1e-3,
         steps=STEPS,
@@ -125,13 +137,15 @@ def richardson_lucy_case(place: Place, shape: tuple[int, ...], accelerate: bool)
 
 
 def richardson_lucy(place: Place) -> Iterator[Contest]:
-    """Plain steps at four sizes, accelerated ones at one."""
+    """Plain steps at four sizes, accelerated ones at one, and with a PSF that is small beside a tile."""
     for shape in place.shapes((1024, 1024), (2048, 2048), (4096, 4096), quick=(36, 40)):
-        yield richardson_lucy_case(place, shape, accelerate=False)
+        yield richardson_lucy_case(place, shape, accelerate=False, support=31)
     for shape in place.shapes((128, 512, 512), quick=(16, 20, 18)):
-        yield richardson_lucy_case(place, shape, accelerate=False)
+        yield richardson_lucy_case(place, shape, accelerate=False, support=15)
     for shape in place.shapes((2048, 2048), quick=(36, 40)):
-        yield richardson_lucy_case(place, shape, accelerate=True)
+        yield richardson_lucy_case(place, shape, accelerate=True, support=31)
+    for shape in place.shapes((4096, 4096), quick=(36, 40)):
+        yield richardson_lucy_case(place, shape, accelerate=False, support=15)
 
 
 def fft_filter(place: Place) -> Iterator[Contest]:

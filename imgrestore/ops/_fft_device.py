@@ -28,5 +28,5 @@ def smooth_from(n: int) -> int:
 
 
 def covered(pictures: int, sizes: Sequence[int]) -> bool:
-    """Whether pictures of these sizes can be transformed: lines fit into a block's shared memory, places into 31 bits."""
+    """Whether the kernels transform pictures of these sizes: lines fit into shared memory, places into 31 bits."""
     return max(sizes) <= LONGEST and smooth(*sizes) and pictures * math.prod(sizes) <= MOST

@@ -146,7 +146,7 @@ def fft_convolve_reference(
 
 
 def _covered(image: Tensor, kernel: tuple[int, ...], result: tuple[int, ...]) -> bool:
-    """Whether the library of the image's device has a way to convolve: that of CUDA is in csrc/cuda/fft_convolve_op.cpp."""
+    """Whether the library of the image's device has a way to convolve: fft_convolve_op.cpp has those of CUDA."""
     if not _native.on_cuda(image):
         return True
     tap_by_tap = max(kernel) <= 31 and math.prod(kernel) <= 31 * 31

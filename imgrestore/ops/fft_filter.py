@@ -17,8 +17,8 @@ def fft_filter(image: Tensor, response: Tensor, *, ndim: int = 2) -> Tensor:
     """Filter circularly with a frequency response: ``irfft(rfft(image) * response)``.
 
     Gradients run to both arguments. Where the native library is loaded, planes on the CPU whose height and width are of
-    the form 2^a 3^b 5^c are filtered by it, and so are float32 planes and volumes on CUDA devices whose sizes are of that
-    form and at most 7680; everything else runs on `fft_filter_reference`.
+    the form 2^a 3^b 5^c are filtered by it, and so are float32 planes and volumes on CUDA devices whose sizes are of
+    that form and at most 7680; everything else runs on `fft_filter_reference`.
 
     Parameters
     ----------
