@@ -2,7 +2,9 @@
 
 import fcntl
 import functools
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,14 @@ from imgrestore import _native
 
 ROOT = Path(__file__).parents[1]
 CSRC = ROOT / "csrc"
-BUILD = ROOT / "build" / "executor"
+# `make sanitize`: stops at the first access outside of a tensor or of shared memory
+SANITIZED = os.environ.get("IMGRESTORE_SANITIZE") == "1"
+BUILD = ROOT / "build" / ("executor-sanitized" if SANITIZED else "executor")
 FLAGS = ["-O1", "-g0", "-std=c++17", "-w", "-fvisibility=hidden", "-DIMGR_EXECUTOR"]
-TARGET = "-DTORCH_TARGET_VERSION=0x020a000000000000"
+FLAGS += ["-DTORCH_TARGET_VERSION=0x020a000000000000"]
+SANITIZE = ["-fsanitize=address", "-g", "-fno-omit-frame-pointer"] if SANITIZED else []
+# An environment that is not activated has its ninja beside its Python.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 
 def sources():
@@ -40,8 +47,13 @@ def library():
     with (BUILD / "building").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         (BUILD / "lock").unlink(missing_ok=True)  # torch's own, which a build that was killed leaves behind
+        os.environ.pop("LD_PRELOAD", None)  # the sanitizer is here already, and no business of the compiler
         return cpp_extension.load(
-            "imgrestore_executor_module", sources(), build_directory=str(BUILD), extra_cflags=[*FLAGS, TARGET]
+            "imgrestore_executor_module",
+            sources(),
+            build_directory=str(BUILD),
+            extra_cflags=[*FLAGS, *SANITIZE],
+            extra_ldflags=SANITIZE[:1],
         )
 
 
