@@ -6,6 +6,5 @@
 namespace imgrestore {
 
 void bind_faults(pybind11::module_& m);
-void bind_sparse_steps(pybind11::module_& m);
 
 }  // namespace imgrestore
