@@ -16,7 +16,6 @@ namespace {
 constexpr int kWarps = 4, kCore = kWarp - 1;
 constexpr int kRun = 8;  // rows
 constexpr int kThreads = 256;
-constexpr int kLevels = 8;
 
 struct SparseRoots {
   static IMGR_HD float inverse_root(float x) { return rsqrtf(x); }
@@ -32,22 +31,6 @@ struct SparseRoots {
     return y;
   }
 };
-
-template <bool Pairs, class T>
-__device__ __forceinline__ float2 load_both(const SparsePair<T>& p, int64_t i) {
-  if (Pairs) return reinterpret_cast<const float2*>(p.first)[i];
-  return make_float2(p.first[i], p.second[i]);
-}
-
-template <bool Pairs>
-__device__ __forceinline__ void store_both(const SparsePair<float>& p, int64_t i, float first, float second) {
-  if (Pairs) {
-    reinterpret_cast<float2*>(p.first)[i] = make_float2(first, second);
-  } else {
-    p.first[i] = first;
-    p.second[i] = second;
-  }
-}
 
 // SparsePoints as the kernel takes it.
 struct Points {
@@ -106,7 +89,7 @@ __device__ __forceinline__ void bound_of_pixel(const Points& k, int64_t picture,
   opponent_split<C, float>(rgb, out);
 }
 
-template <int C, bool Pairs>
+template <int C>
 __global__ void __launch_bounds__(kWarp* kWarps) sparse_points(Points k) {
   const SparsePoints& p = k.p;
   const int height = p.height, width = p.width, lane = threadIdx.x;
@@ -123,15 +106,15 @@ __global__ void __launch_bounds__(kWarp* kWarps) sparse_points(Points k) {
   float lower[C], inverse_outlier[C];
   IMGR_UNROLL
   for (int c = 0; c < C; ++c) {
-    lower[c] = p.dual_bound ? float(p.levels[picture * kLevels + 2 + c]) : 0.0f;
-    inverse_outlier[c] = p.reweigh ? float(1 / p.levels[picture * kLevels + 5 + c]) : 0.0f;
+    lower[c] = p.dual_bound ? float(p.levels[picture * kSparseLevels + 2 + c]) : 0.0f;
+    inverse_outlier[c] = p.reweigh ? float(1 / p.levels[picture * kSparseLevels + 5 + c]) : 0.0f;
   }
   float2 own[C], next[C];
   float above[C] = {};
   const auto load_next = [&](int y) {
     const int64_t at = picture * C * pixels + int64_t(y < height ? y : 0) * width + x;
     IMGR_UNROLL
-    for (int c = 0; c < C; ++c) next[c] = load_both<Pairs>(p.from, at + c * pixels);
+    for (int c = 0; c < C; ++c) next[c] = make_float2(p.from.first[at + c * pixels], p.from.second[at + c * pixels]);
   };
   // Row by row, from the one before the first, of which only the shrunk gradient is needed.
   load_next(first ? first - 1 : height - 1);
@@ -147,7 +130,7 @@ __global__ void __launch_bounds__(kWarp* kWarps) sparse_points(Points k) {
       const float weight = c ? k.chroma_weight : 1.0f;
       const int64_t at = (picture * C + c) * pixels + int64_t(y) * width + next_x;
       const float* dual = p.dual_gradient + (picture * C + c) * 2 * direction + int64_t(y) * p.pitch + x;
-      along[c] = (p.from.first[Pairs ? 2 * at : at] - own[c].x) * weight + dual[direction];
+      along[c] = (p.from.first[at] - own[c].x) * weight + dual[direction];
       down[c] = (next[c].x - own[c].x) * weight + dual[0];
       square += along[c] * along[c] + down[c] * down[c];
     }
@@ -182,7 +165,9 @@ __global__ void __launch_bounds__(kWarp* kWarps) sparse_points(Points k) {
     if (framed) data_of_pixel<C>(k, picture, frame_row, frame_column, inverse_outlier, part, out);
     IMGR_UNROLL
     for (int c = 0; c < C; ++c) {
-      store_both<Pairs>(p.to, (picture * C + c) * pixels + int64_t(y) * width + x, out[c], total[c]);
+      const int64_t at = (picture * C + c) * pixels + int64_t(y) * width + x;
+      p.to.first[at] = out[c];
+      p.to.second[at] = total[c];
     }
   }
 }
@@ -196,52 +181,7 @@ __global__ void __launch_bounds__(kThreads) sparse_steepness(int height, int wid
   steepness[i] = float(half * half);
 }
 
-struct Solve {
-  SparseSolve p;
-  float data_penalty, chroma, scale;
-};
-
-// A thread for a frequency of the half spectrum of a picture, in all channels.
-template <bool Pairs>
-__global__ void __launch_bounds__(kThreads) sparse_solve(Solve k, int64_t blocks) {
-  const SparseSolve& p = k.p;
-  const int half = p.width / 2 + 1;
-  const int64_t picture = blockIdx.x / blocks, size = int64_t(p.height) * half;
-  const int64_t i = (blockIdx.x - picture * blocks) * kThreads + threadIdx.x;
-  if (i >= size) return;
-  const int down = int(i / half), along = int(i % half);
-  // Where the conjugate is: in the other half, but for the first column and, of an even width, the last.
-  const int other_down = down ? p.height - down : 0, other_along = along ? p.width - along : 0;
-  const bool alone = other_along == along && other_down == down;
-  if (Pairs && other_along == along && other_down < down) return;  // the other one does both
-  const float2 response = p.otf[picture * p.otf_picture + i];
-  const float h[2] = {response.x, response.y}, steep = p.steepness[down] + p.steepness[p.height + along];
-  const float penalty = float(p.levels[picture * kLevels]), tie = float(p.levels[picture * kLevels + 1]);
-  for (int c = 0; c < p.channels; ++c) {
-    const int64_t plane = (picture * p.channels + c) * p.height;
-    const float stiff = steep * (c ? penalty * k.chroma : penalty) + tie;
-    float a[2], b[2];
-    float2* first = p.first + (Pairs ? (plane + down) * p.width + along : plane * half + i);
-    float2* second = Pairs ? p.first + (plane + other_down) * p.width + other_along : p.second + plane * half + i;
-    const float2 u = *first, v = *second;
-    a[0] = Pairs ? (u.x + v.x) * 0.5f : u.x;
-    a[1] = Pairs ? (u.y - v.y) * 0.5f : u.y;
-    b[0] = Pairs ? (u.y + v.y) * 0.5f : v.x;
-    b[1] = Pairs ? (v.x - u.x) * 0.5f : v.y;
-    sparse_least_squares(h, stiff, k.data_penalty, penalty, k.scale, a, b);
-    if (Pairs && alone) {
-      *first = make_float2(a[0], b[0]);
-    } else if (Pairs) {
-      *first = make_float2(a[0] - b[1], a[1] + b[0]);
-      *second = make_float2(a[0] + b[1], b[0] - a[1]);
-    } else {
-      *first = make_float2(a[0], a[1]);
-      *second = make_float2(b[0], b[1]);
-    }
-  }
-}
-
-template <int C, bool Join, bool FromPairs, bool ToPairs>
+template <int C, bool Join>
 __global__ void __launch_bounds__(kThreads) sparse_colours(SparsePair<const float> from, SparsePair<float> to,
                                                            int64_t pixels, int64_t blocks) {
   const int64_t picture = blockIdx.x / blocks;
@@ -251,27 +191,24 @@ __global__ void __launch_bounds__(kThreads) sparse_colours(SparsePair<const floa
   float a[C], b[C], x[C], y[C];
   IMGR_UNROLL
   for (int c = 0; c < C; ++c) {
-    const float2 both = load_both<FromPairs>(from, first + c * pixels);
-    a[c] = both.x;
-    b[c] = both.y;
+    a[c] = from.first[first + c * pixels];
+    b[c] = from.second[first + c * pixels];
   }
   Join ? opponent_join<C, float>(a, x) : opponent_split<C, float>(a, x);
   Join ? opponent_join<C, float>(b, y) : opponent_split<C, float>(b, y);
   IMGR_UNROLL
-  for (int c = 0; c < C; ++c) store_both<ToPairs>(to, first + c * pixels, x[c], y[c]);
+  for (int c = 0; c < C; ++c) {
+    to.first[first + c * pixels] = x[c];
+    to.second[first + c * pixels] = y[c];
+  }
 }
 
 template <bool Join>
 void recolour(int64_t pictures, int channels, int64_t pixels, SparsePair<const float> from, SparsePair<float> to,
               Stream stream) {
-  constexpr bool kFromPairs = Join, kToPairs = !Join;
-  const bool pairs = Join ? from.pairs : to.pairs;
-  const auto kernel = channels == 1 ? (pairs ? sparse_colours<1, Join, kFromPairs, kToPairs>
-                                             : sparse_colours<1, Join, false, false>)
-                                    : (pairs ? sparse_colours<3, Join, kFromPairs, kToPairs>
-                                             : sparse_colours<3, Join, false, false>);
   const int64_t blocks = blocks_for(pixels, kThreads);
-  launch("sparse_colours", kernel, dim3(pictures * blocks), dim3(kThreads), 0, stream, from, to, pixels, blocks);
+  launch("sparse_colours", channels == 1 ? sparse_colours<1, Join> : sparse_colours<3, Join>,
+         dim3(unsigned(pictures * blocks)), dim3(kThreads), 0, stream, from, to, pixels, blocks);
 }
 
 }  // namespace
@@ -288,8 +225,7 @@ void launch_sparse_points(const SparsePoints& p, Stream stream) {
   k.threshold = float(threshold);
   k.pull = float(threshold * power);
   k.dead = float(pow(still, 1 / (2 - power)) + threshold * power * pow(still, (power - 1) / (2 - power)));
-  const auto kernel = p.channels == 1 ? (p.from.pairs ? sparse_points<1, true> : sparse_points<1, false>)
-                                      : (p.from.pairs ? sparse_points<3, true> : sparse_points<3, false>);
+  const auto kernel = p.channels == 1 ? sparse_points<1> : sparse_points<3>;
   launch("sparse_points", kernel, dim3(blocks_for(p.pictures * k.across * k.runs, kWarps)), dim3(kWarp, kWarps), 0,
          stream, k);
 }
@@ -297,13 +233,6 @@ void launch_sparse_points(const SparsePoints& p, Stream stream) {
 void launch_sparse_steepness(int height, int width, float* steepness, Stream stream) {
   launch("sparse_steepness", sparse_steepness, dim3(blocks_for(sparse_steepness_size(height, width), kThreads)),
          dim3(kThreads), 0, stream, height, width, steepness);
-}
-
-void launch_sparse_solve(const SparseSolve& p, Stream stream) {
-  const Solve k = {p, float(p.data_penalty), float(p.chroma_weight * p.chroma_weight), float(p.scale)};
-  const int64_t blocks = blocks_for(int64_t(p.height) * (p.width / 2 + 1), kThreads);
-  launch("sparse_solve", p.second ? sparse_solve<false> : sparse_solve<true>, dim3(p.pictures * blocks), dim3(kThreads),
-         0, stream, k, blocks);
 }
 
 void launch_sparse_split(int64_t pictures, int channels, int64_t pixels, SparsePair<const float> rgb,

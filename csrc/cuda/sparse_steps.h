@@ -1,22 +1,16 @@
 #pragma once
 
-#include <stdint.h>
-
-#include "device.h"
+#include "fft_spectrum.h"
 
 namespace imgrestore {
 
-// Two real pictures on the domain, (pictures, channels, height, width) each: either dense planes of their own, or as
-// pairs, the real and the imaginary parts of one complex picture, second == first + 1.
+// Dense planes on the domain, (pictures, channels, height, width) each.
 template <class T>
 struct SparsePair {
   T *first, *second;
-  bool pairs;
 };
 
-// One step of `sparse_steps` between its transforms, for pictures of 1 or 3 channels. A step is:
-// launch_sparse_points(); forward transforms of data and right side; launch_sparse_solve(); inverse transforms of both.
-// launch_sparse_split() comes before the first step, launch_sparse_join() after the last.
+// What a step does to pixels, for pictures of 1 or 3 channels.
 struct SparsePoints {
   int64_t pictures;
   int channels, height, width;         // of the domain
@@ -36,31 +30,35 @@ struct SparsePoints {
   bool hyper_laplacian, dark_outside, reweigh;
 };
 
-void launch_sparse_points(const SparsePoints& points, Stream stream);
+constexpr int kSparseLevels = 8;
 
-// The spectra of data and right side become those of the scene and of the blurred scene, times `scale`: two half
-// spectra (pictures, channels, height, width / 2 + 1), or as pairs one whole (pictures, channels, height, width),
-// complex numbers in natural order.
-struct SparseSolve {
-  int64_t pictures;
-  int channels, height, width;
-  float2 *first, *second;  // second null: as pairs, the first the whole spectrum of data + i right side
-  const float2* otf;  // (height, width / 2 + 1), otf_picture apart from picture to picture
-  int64_t otf_picture;
-  const float* steepness;  // sparse_steepness_size() floats
-  const double* levels;
-  double data_penalty, chroma_weight, scale;
-};
+void launch_sparse_points(const SparsePoints& points, Stream stream);
 
 inline int64_t sparse_steepness_size(int height, int width) { return int64_t(height) + width / 2 + 1; }
 // The squared responses of the differences, down and then along.
 void launch_sparse_steepness(int height, int width, float* steepness, Stream stream);
-void launch_sparse_solve(const SparseSolve& solve, Stream stream);
 
 // Between dense planes in RGB, (pictures, channels, pixels), and luma and chroma; of one channel a copy.
 void launch_sparse_split(int64_t pictures, int channels, int64_t pixels, SparsePair<const float> rgb,
                          SparsePair<float> split, Stream stream);
 void launch_sparse_join(int64_t pictures, int channels, int64_t pixels, SparsePair<const float> split,
                         SparsePair<float> rgb, Stream stream);
+
+// All of it. A step is: launch_sparse_points(); forward transforms of data and right side; the least squares of each
+// frequency; inverse transforms of scene and blurred scene.
+struct SparseSteps {
+  SparsePoints points;     // but for from, to, reweigh and dual_gradient
+  float* dual_gradient;    // after an odd number of steps the newest is points.next_dual_gradient
+  FftPictures fft;         // 2 pictures * channels
+  float *scene, *blurred;  // RGB; in between they hold data and right side
+  const float2* otf;       // (height, width / 2 + 1), otf_picture apart from picture to picture
+  int64_t otf_picture;
+  float* planes;     // room for two times as many planes as the scene has
+  float* steepness;  // room for sparse_steepness_size() floats
+  float2* spectra;   // room for as many spectra
+};
+
+// Steps first ... first + count - 1; weights are looked at again every so many, or never where reweigh_every is 0.
+void launch_sparse_steps(SparseSteps steps, int64_t first, int64_t count, int64_t reweigh_every, Stream stream);
 
 }  // namespace imgrestore

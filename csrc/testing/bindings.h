@@ -6,7 +6,6 @@
 namespace imgrestore {
 
 void bind_faults(pybind11::module_& m);
-void bind_sparse_steps(pybind11::module_& m);
 void bind_mma(pybind11::module_& m);
 
 }  // namespace imgrestore

@@ -35,6 +35,5 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
     return list;
   });
   imgrestore::bind_faults(m);
-  imgrestore::bind_sparse_steps(m);
   imgrestore::bind_mma(m);
 }

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from imgrestore import _native
 from imgrestore.ops import _sparse_twin as twin
-from imgrestore.ops._fft_device import smooth
+from imgrestore.ops._fft_device import covered, smooth
 from imgrestore.ops.fft_filter import _COMPLEX
 
 Prior = Literal["tv", "hyper_laplacian"]
@@ -97,9 +97,9 @@ def sparse_steps(problem: SparseProblem, state: SparseState, steps: int) -> Spar
 
     Minimises ``||M (H x - y)||^2 / 2 + weight * sum_i |grad x|_i ** p`` by splitting the blurred scene, its gradients,
     and, where the scene is bounded, the scene itself. The length of a gradient goes over directions and channels
-    together. Float32 pictures of 1 or 3 channels on the CPU, on a domain whose sizes are of the form 2^a 3^b 5^c, are
-    done by the native library where it is loaded and no gradient is asked for; everything else runs on
-    `sparse_steps_reference`, through which gradients run.
+    together. Float32 pictures of 1 or 3 channels on the CPU and on CUDA devices, on a domain whose sizes are of the
+    form 2^a 3^b 5^c (and on CUDA devices at most 7680), are done by the native library where it is loaded and no
+    gradient is asked for; everything else runs on `sparse_steps_reference`, through which gradients run.
 
     Parameters
     ----------
@@ -237,12 +237,19 @@ def _native_takes(problem: SparseProblem, state: SparseState) -> bool:
         observed.dtype == torch.float32
         and observed.ndim == 4
         and observed.shape[1] in (1, 3)
-        and all(t.device.type == "cpu" for t in tensors)
+        and all(t.device == observed.device for t in tensors)
         and not callable(problem.outside)
-        and smooth(*scene.shape[2:])
+        and _covered(scene)
         and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
         and _native.takes(*tensors)
     )
+
+
+def _covered(scene: Tensor) -> bool:
+    if _native.on_cuda(scene):
+        # Data and right side are transformed together.
+        return covered(2 * scene.shape[0] * scene.shape[1], scene.shape[2:])
+    return smooth(*scene.shape[2:])
 
 
 def _run_native(native: Any, problem: SparseProblem, state: SparseState, steps: int) -> SparseState:
@@ -255,7 +262,10 @@ def _run_native(native: Any, problem: SparseProblem, state: SparseState, steps: 
     known = None if known is None else known.to(problem.observed)
     # Before the first native step nothing is our own to overwrite, and parts of the state may be one tensor.
     own = state.work is not None
-    size = channels * 4 * _whole(width // 2 + 1) * (height | 1)
+    wide = (batch, channels, 2, height, _whole(width))
+    # On a device, room for the other one of two duals of the gradients, which change places at each step.
+    on_device = _native.on_cuda(problem.observed)
+    room = wide if on_device else (channels * 4 * _whole(width // 2 + 1) * (height | 1),)
     state = SparseState(
         state.scene.contiguous() if own else state.scene.clone(memory_format=torch.contiguous_format),
         state.blurred.contiguous() if own else state.blurred.clone(memory_format=torch.contiguous_format),
@@ -264,7 +274,7 @@ def _run_native(native: Any, problem: SparseProblem, state: SparseState, steps: 
         _wide(state.dual_data, (batch, channels, rows, columns), problem.observed, own=own),
         _wide(state.dual_bound, (batch, channels, height, width), problem.observed, own=own) if tied else None,
         None if known is None else _wide(known, (batch, channels, rows, columns), problem.observed, own=own),
-        state.work if state.work is not None and state.work.numel() == size else problem.observed.new_empty(size),
+        state.work if state.work is not None and state.work.shape == room else problem.observed.new_empty(room),
     )
     otf = problem.otf if problem.otf.ndim == 2 else problem.otf[:, 0]
     native(
@@ -283,6 +293,8 @@ def _run_native(native: Any, problem: SparseProblem, state: SparseState, steps: 
         problem.stiffness,
         problem.chroma_weight,
     )
+    if on_device and steps % 2:
+        state = state._replace(dual_gradient=state.work, work=state.dual_gradient)
     return state._replace(step=state.step + steps)
 
 

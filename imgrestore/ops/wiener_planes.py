@@ -7,7 +7,7 @@ from torch import Tensor
 
 from imgrestore import _native
 from imgrestore.ops import _planes
-from imgrestore.ops._fft_device import smooth
+from imgrestore.ops._fft_device import covered, smooth
 
 __all__ = ["wiener_planes", "wiener_planes_reference"]
 
@@ -30,9 +30,10 @@ def wiener_planes(
         log ratio = level[p] + power[p] * log_frequency - signal_power[p] * log(variance + 1e-5)
 
     bounded to -14 ... 8, where the variance is that of the plane. Where the native library is loaded, no gradient is
-    asked for, all is float32 on the CPU, and height and width have no prime factors but 2, 3 and 5, it is computed
-    by it; everything else runs on `wiener_planes_reference`. After the feature-space deconvolution of Dong, Roth and
-    Schiele, "Deep Wiener deconvolution: Wiener meets deep learning for image deblurring" (2020).
+    asked for, all is float32, and height and width have no prime factors but 2, 3 and 5 (and on CUDA devices are at
+    most 7680), it is computed by it, on the CPU and on CUDA devices; everything else runs on
+    `wiener_planes_reference`. After the feature-space deconvolution of Dong, Roth and Schiele, "Deep Wiener
+    deconvolution: Wiener meets deep learning for image deblurring" (2020).
 
     Parameters
     ----------
@@ -81,8 +82,7 @@ def wiener_planes(
         return _planes.write(image.new_empty(shape), out)
     signals = () if signal_power is None else (signal_power,)
     tensors = (image, otf, level, power, log_frequency, *signals)
-    covered = image.device.type == "cpu" and image.dtype == torch.float32 and smooth(*image.shape[-2:])
-    if covered and not _planes.wants_gradient(*tensors) and _native.takes(*tensors):
+    if _covered(image, shape) and not _planes.wants_gradient(*tensors) and _native.takes(*tensors):
         native = _native.op("wiener_planes_into", _register)
         if native is not None:
             result = out if out is not None and _has_dense_planes(out) else _planes.fresh(shape, image)
@@ -131,6 +131,11 @@ def wiener_planes_reference(
     filters = gain * otf.conj() / (otf.real.square() + otf.imag.square() + ratio)
     spectrum = torch.fft.rfft2(image).repeat_interleave(repeats, dim=1)
     return torch.fft.irfft2(filters * spectrum, s=image.shape[-2:])
+
+
+def _covered(image: Tensor, shape: tuple[int, ...]) -> bool:
+    fits = covered(shape[0] * shape[1], shape[2:]) if _native.on_cuda(image) else smooth(*shape[2:])
+    return image.dtype == torch.float32 and fits
 
 
 def _has_dense_planes(t: Tensor) -> bool:
