@@ -28,6 +28,27 @@ struct FftColumnsPlace {
   }
 };
 
+// One way; back: with real and imaginary parts exchanged.
+struct FftColumnsOnce {
+  static constexpr bool kTurns = false, kHeld = false, kPowers = false;
+  const FftColumns& columns;
+  const FftColumnsPlace& at;
+  float2* spectrum;
+  bool exchanged;
+
+  __device__ float2* line(int c) const {
+    return at.first + c < columns.inner ? spectrum + at.base + at.first + c : nullptr;
+  }
+  __device__ void read(const float2* line, int i, float& re, float& im) const {
+    const float2 v = line ? line[i * columns.apart] : make_float2(0, 0);
+    re = exchanged ? v.y : v.x, im = exchanged ? v.x : v.y;
+  }
+  __device__ void change(const float2*, int, float&, float&) const {}
+  __device__ void write(float2* line, int i, float re, float im) const {
+    if (line) line[i * columns.apart] = exchanged ? make_float2(im, re) : make_float2(re, im);
+  }
+};
+
 // There, times a response, and back, for the last axis that is transformed: the depth, or the height of a flat picture.
 template <class Response>
 struct FftColumnsThrough {
