@@ -107,7 +107,7 @@ def test_the_way_follows_the_kernel(device, kernel, way):
     assert first == {
         "tap by tap": "direct_convolve",
         "tiles": "overlap_save response",
-        "whole": "fft_convolve kernel rows",
+        "whole": "fft_convolve kernels",
     }[way]
 
 

@@ -152,7 +152,7 @@ def test_four_passes_an_iteration(device):
         pytest.skip("needs the executor's list of launches")
     observed, psf = case((1, 1, 36, 32), "periodic", Psf(planes(31, 31, dtype=torch.float64).numpy()))
     names = launches(device, observed, psf, 2, accelerate=False)
-    assert names[:3] == ["kernel rows", "kernel columns", "scene"]
+    assert names[:3] == ["kernel", "kernel", "scene"]
     assert names[3:] == ["blur", "ratio", "adjoint", "update"] * 2
     more = len(launches(device, observed, psf, 5)) - len(launches(device, observed, psf, 4))
     assert more == 6  # a pass more, and the sum it waits for

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "fft_launch.h"
+#include "fft_pixels.h"
 #include "richardson_lucy_parts.h"
 #include "richardson_lucy_tiles.h"
 
@@ -16,26 +17,6 @@ namespace imgrestore {
 namespace {
 
 constexpr int kThreads = 256;
-
-struct FromKernel {
-  const float* kernel;
-  int size[3], centre[3], domain[3];
-  float scale;
-
-  // A place of the kernel, or -1: the domain's origin shows the kernel's centre.
-  __device__ int place(int axis, int at) const {
-    const int p = at + centre[axis] < domain[axis] ? at + centre[axis] : at + centre[axis] - domain[axis];
-    return p < size[axis] ? p : -1;
-  }
-  __device__ const float* row(int, int z, int y) const {
-    z = place(0, z), y = place(1, y);
-    return z < 0 || y < 0 ? nullptr : kernel + (z * size[1] + y) * size[2];
-  }
-  __device__ float operator()(const float* row, int x) const {
-    x = place(2, x);
-    return row && x >= 0 ? row[x] * scale : 0.0f;
-  }
-};
 
 // What each pixel's value is divided by for total variation: 1 - weight times the curvature, but no less than 0.1.
 __global__ void __launch_bounds__(kThreads) curve(RichardsonLucy r) {
@@ -147,20 +128,6 @@ int64_t richardson_lucy_sums(const RichardsonLucyPlan& plan, const RichardsonLuc
   return r.mirrored ? std::max(rows, folded) : rows;
 }
 
-void launch_richardson_lucy_otf(const FftPictures& fft, const float* kernel, const int size[3], const int centre[3],
-                                float2* otf, Stream stream) {
-  const FftShape& s = fft.shape;
-  const float scale = float(1.0 / (double(s.depth) * s.height * s.width));
-  const FromKernel from = {kernel,
-                           {size[0], size[1], size[2]},
-                           {centre[0], centre[1], centre[2]},
-                           {s.depth, s.height, s.width},
-                           scale};
-  launch_fft_rows_forward("richardson_lucy kernel rows", fft, from, otf, stream);
-  launch_fft_columns_once("richardson_lucy kernel columns", fft, false, false, otf, stream);
-  if (s.depth > 1) launch_fft_columns_once("richardson_lucy kernel depth", fft, true, false, otf, stream);
-}
-
 void launch_richardson_lucy(const RichardsonLucyPlan& plan, RichardsonLucy r, int64_t begin, int64_t end, Stream stream) {
   const int pictures = r.domain.pictures;
   const FftPictures& fft = plan.fft;
@@ -191,7 +158,8 @@ void launch_richardson_lucy(const RichardsonLucyPlan& plan, RichardsonLucy r, in
     } else {
       launch_fft_columns_through("richardson_lucy adjoint", fft, Blur{r, true}, r.spectrum, stream);
       if (r.mirrored) {
-        launch_fft_rows_backward("richardson_lucy unfolded", fft, ToDomain{r}, r.spectrum, stream);
+        const FftTarget whole = fft_target(r.unfolded, pictures, r.domain.depth, r.domain.height, r.domain.width);
+        launch_fft_rows_to("richardson_lucy unfolded", fft, whole, r.spectrum, stream);
         launch("richardson_lucy fold", fold, dim3(pictures * scene_blocks(r)), dim3(kThreads), scratch, stream, Update{r});
       } else if (straight) {
         launch_fft_rows_through("richardson_lucy update", fft, UpdateRows{{r}}, r.spectrum, stream);

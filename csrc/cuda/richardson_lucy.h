@@ -26,7 +26,7 @@ struct RichardsonLucy {
   const float* share;  // 1 / the light seen of each place of the scene, 0 where none is; or null
   bool share_each;     // one for each picture
   const float* window;  // of the residual: a line for each axis, one after the other; or null: the level is not judged
-  const float2* otf;    // as launch_richardson_lucy_otf leaves it; null in tiles
+  const float2* otf;    // of the kernel, divided by the number of places; null in tiles
   float *scene, *previous, *change;  // previous and change: null without extrapolation
   float* damped;                     // room for a scene; null without total variation
   float tv_weight;
@@ -52,10 +52,6 @@ bool richardson_lucy_plan(RichardsonLucy* r, int pictures, const int domain[3], 
 
 // Numbers of `sums`, at most, of one kind.
 int64_t richardson_lucy_sums(const RichardsonLucyPlan& plan, const RichardsonLucy& r);
-
-// The transfer function of a kernel of this size, its centre at the origin, divided by the number of places.
-void launch_richardson_lucy_otf(const FftPictures& fft, const float* kernel, const int size[3], const int centre[3],
-                                float2* otf, Stream stream);
 
 // Iterations begin ... end - 1. The scene after an odd number of them stands in `previous`, where there is one.
 void launch_richardson_lucy(const RichardsonLucyPlan& plan, RichardsonLucy r, int64_t begin, int64_t end, Stream stream);

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "fft_op.h"
+#include "fft_pixels.h"
 
 namespace imgrestore {
 namespace {
@@ -36,7 +37,7 @@ class Room {
     FftPictures one = tables.fft;
     one.shape.pictures = 1;
     float2* const otf = pairs(r.domain.picture_size());
-    launch_richardson_lucy_otf(one, kernel, size, centre, otf, stream_);
+    launch_fft_kernels("richardson_lucy kernel", one, kernel, size, centre, otf, stream_);
     r.otf = otf;
     r.spectrum = pairs(r.domain.pictures * r.domain.picture_size());
     if (r.mirrored) r.unfolded = floats(int64_t(r.domain.pictures) * r.domain.depth * r.domain.height * r.domain.width);

@@ -157,19 +157,6 @@ struct UpdateRows {
   __device__ void finish(const Tally& tally, int, float* scratch) const { update.finish(tally, scratch); }
 };
 
-struct ToDomain {
-  RichardsonLucy r;
-
-  struct Tally {};
-  __device__ bool skips(int picture) const { return r.state[picture].active == 0; }
-  __device__ float* row(int picture, int z, int y) const {
-    const FftShape& domain = r.domain;
-    return r.unfolded + ((int64_t(picture) * domain.depth + z) * domain.height + y) * domain.width;
-  }
-  __device__ void operator()(Tally&, float* row, int x, float value) const { row[x] = value; }
-  __device__ void finish(Tally, int, float*) const {}
-};
-
 // The blur, or its adjoint.
 struct Blur {
   RichardsonLucy r;

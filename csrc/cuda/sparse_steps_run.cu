@@ -4,6 +4,7 @@
 
 #include "../math/sparse_steps.h"
 #include "fft_launch.h"
+#include "fft_pixels.h"
 
 // Whole steps of `sparse_steps`: pixels in one kernel, rows forward, columns, rows back. The least squares of a
 // frequency join two spectra, and a block takes the same columns of both, one after the other in the same shared
@@ -13,28 +14,6 @@
 // columns.
 namespace imgrestore {
 namespace {
-
-struct FromParts {
-  const float *first, *second;
-  int planes, height, width;  // of either
-
-  __device__ const float* row(int picture, int, int y) const {
-    const float* part = picture < planes ? first : second;
-    return part + (int64_t(picture < planes ? picture : picture - planes) * height + y) * width;
-  }
-  __device__ float operator()(const float* row, int x) const { return row[x]; }
-};
-
-struct ToParts {
-  float* planes;
-  int height, width;
-
-  struct Tally {};
-  __device__ bool skips(int) const { return false; }
-  __device__ float* row(int picture, int, int y) const { return planes + (int64_t(picture) * height + y) * width; }
-  __device__ void operator()(Tally&, float* row, int x, float value) const { row[x] = value; }
-  __device__ void finish(Tally, int, float*) const {}
-};
 
 // What the least squares know of a column of the right side's spectrum.
 struct Solve {
@@ -109,8 +88,9 @@ void launch_sparse_steps(SparseSteps s, int64_t first, int64_t count, int64_t re
   part.shape.pictures = planes;
   const FftColumnsLaunch columns(part, false);
   float2 *const data = s.spectra, *const right = data + planes * shape.picture_size();
-  const FromParts from = {s.scene, s.blurred, planes, p.height, p.width};
-  const ToParts to = {s.planes, p.height, p.width};
+  FftSource from = fft_source(s.scene, planes, 1, p.height, p.width);
+  from.second = s.blurred;
+  const FftTarget to = fft_target(s.planes, 2 * planes, 1, p.height, p.width);
   const SparsePair<float> split = {s.planes, s.planes + planes * pixels};
   p.from = {split.first, split.second};
   p.to = {s.scene, s.blurred};
@@ -133,10 +113,10 @@ void launch_sparse_steps(SparseSteps s, int64_t first, int64_t count, int64_t re
     p.dual_gradient = s.dual_gradient;
     launch_sparse_points(p, stream);
     std::swap(s.dual_gradient, p.next_dual_gradient);
-    launch_fft_rows_forward("sparse_steps rows", s.fft, from, data, stream);
+    launch_fft_rows_from("sparse_steps rows", s.fft, from, data, stream);
     launch("sparse_steps columns", sparse_columns, columns.grid, dim3(columns.block.threads), columns.block.shared,
            stream, columns.columns, solve, right);
-    launch_fft_rows_backward("sparse_steps rows back", s.fft, to, data, stream);
+    launch_fft_rows_to("sparse_steps rows back", s.fft, to, data, stream);
   }
   launch_sparse_join(p.pictures, p.channels, pixels, p.from, {s.scene, s.blurred}, stream);
 }

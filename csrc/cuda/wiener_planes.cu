@@ -1,6 +1,7 @@
 #include "wiener_planes.h"
 
 #include "fft_launch.h"
+#include "fft_pixels.h"
 #include "lanes.h"
 
 // Wiener deconvolution of planes with several ratios each. Of a plane of n bytes with R ratios the floor is n read and
@@ -15,31 +16,6 @@ constexpr int kThreads = 256;
 constexpr int kPixels = 8192;  // of a block's sum
 constexpr int64_t kGroupBytes = int64_t(24) << 20;
 constexpr float kLeastLevel = -14.0f, kMostLevel = 8.0f;
-
-struct FromImage {
-  const float* image;
-  int height, width;
-
-  __device__ const float* row(int picture, int, int y) const {
-    return image + (int64_t(picture) * height + y) * width;
-  }
-  __device__ float operator()(const float* row, int x) const { return row[x]; }
-};
-
-struct ToPlanes {
-  float* out;
-  int64_t first, out_picture;
-  int planes, height, width;
-
-  struct Tally {};
-  __device__ bool skips(int) const { return false; }
-  __device__ float* row(int picture, int, int y) const {
-    const int64_t at = first + picture, owner = at / planes;
-    return out + owner * out_picture + ((at - owner * planes) * height + y) * width;
-  }
-  __device__ void operator()(Tally&, float* row, int x, float value) const { row[x] = value; }
-  __device__ void finish(Tally, int, float*) const {}
-};
 
 // gain conj(otf) / (|otf|^2 + ratio), the logarithm of the ratio within bounds that keep the quotient finite.
 struct ByRatio {
@@ -166,7 +142,8 @@ void launch_wiener_planes(const WienerPlanes& p, Stream stream) {
     }
     in.shape.pictures = int(count);
     out.shape.pictures = int(count * p.repeats);
-    launch_fft_rows_forward("wiener_planes rows", in, FromImage{image, shape.height, shape.width}, p.spectrum, stream);
+    const FftSource from = fft_source(image, int(count), 1, shape.height, shape.width);
+    launch_fft_rows_from("wiener_planes rows", in, from, p.spectrum, stream);
     const FftColumnsLaunch l(out, false);
     const ByRatio response = {p.otf,   p.signal_power ? p.levels : p.level + first,
                               p.power, p.log_frequency,
@@ -175,8 +152,12 @@ void launch_wiener_planes(const WienerPlanes& p, Stream stream) {
                               gain};
     launch("wiener_planes columns", wiener_columns, l.grid, dim3(l.block.threads), l.block.shared, stream, l.columns,
            response, p.spectrum, p.repeats, p.filtered);
-    const ToPlanes to = {p.out, first, p.out_picture, results, shape.height, shape.width};
-    launch_fft_rows_backward("wiener_planes rows back", out, to, p.filtered, stream);
+    FftTarget to = fft_target(p.out, results, 1, shape.height, shape.width);
+    to.walk.dims = 2;
+    to.walk.size[1] = results, to.walk.stride[1] = to.walk.stride[0];
+    to.walk.size[0] = INT64_MAX, to.walk.stride[0] = p.out_picture;
+    to.first_picture = first;
+    launch_fft_rows_to("wiener_planes rows back", out, to, p.filtered, stream);
   }
 }
 
