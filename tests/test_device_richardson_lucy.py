@@ -179,6 +179,13 @@ def test_tiles_know_no_longest_line(device):
     check(device, observed, psf, "unknown", 2)
 
 
+def test_a_kernel_of_another_dtype_is_refused(device):
+    observed, psf = case((1, 1, 9, 9), "zero")
+    x = device.put(observed)
+    with pytest.raises(TypeError, match="response: got dtype"):
+        richardson_lucy(x, BlurOperator(psf, (9, 9), "zero", x.double()), 2)
+
+
 CAPTURED = """
 import sys, torch
 from executor import library
