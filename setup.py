@@ -16,6 +16,10 @@ def say(reason: object) -> None:
     print(f"imgrestore: installing without native code, the ops run in torch: {text.splitlines()[-1] if text else '?'}")
 
 
+def say_without_cuda(reason: str) -> None:
+    print(f"imgrestore: no CUDA kernels, CUDA tensors run in torch: {reason}")
+
+
 def native() -> dict:
     if os.environ.get("IMGRESTORE_NATIVE") == "0":
         say("IMGRESTORE_NATIVE=0")
@@ -34,7 +38,9 @@ def native() -> dict:
         def build_extensions(self) -> None:
             try:
                 super().build_extensions()
-            except (Exception, SystemExit):  # a compiler is not to torch's liking, perhaps that of CUDA alone
+            except (Exception, SystemExit) as error:  # a compiler is not to torch's liking, perhaps that of CUDA alone
+                if any(one.name.endswith("_cuda") for one in self.extensions):
+                    say_without_cuda(" ".join(str(error).split()))
                 self.extensions = [one for one in self.extensions if not one.name.endswith("_cuda")]
                 self._attempt(super().build_extensions)
 
@@ -80,7 +86,7 @@ def cuda(extension: type, toolkit: str | None) -> list:
     if torch.version.cuda is None or os.environ.get("IMGRESTORE_CUDA") == "0":
         return []
     if toolkit is None:
-        print("imgrestore: no CUDA kernels, CUDA tensors run in torch: no toolkit found, see CUDA_HOME")
+        say_without_cuda("no toolkit found, see CUDA_HOME")
         return []
     os.environ.setdefault("TORCH_CUDA_ARCH_LIST", "8.0;8.6;8.9;9.0+PTX")
     common = ["-std=c++17", "-DUSE_CUDA", TARGET]

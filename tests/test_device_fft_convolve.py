@@ -6,7 +6,7 @@ from device_cases import assert_is_twin, planes
 from executor import needs_executor
 
 from imgrestore import _native
-from imgrestore.ops import fft_convolve, fft_convolve_reference
+from imgrestore.ops import _fft_device, fft_convolve, fft_convolve_reference
 from imgrestore.ops.fft_convolve import _image_grad, _register
 
 pytestmark = needs_executor
@@ -152,6 +152,27 @@ def test_beyond_all_ways_is_the_twins(device):
     out = fft_convolve(device.put(image), device.put(k)).cpu()
     assert torch.allclose(out, fft_convolve_reference(image, k), rtol=1e-4)
     assert ran(device) in (None, [])
+
+
+@pytest.mark.parametrize(("length", "options"), [(7650, {"mode": "valid"}), (7600, {"boundary": "reflect"})], ids=str)
+def test_where_the_way_back_is_too_long_there_is_the_twin(device, length, options):
+    image, k = device.put(planes(length, 1)), device.put(planes(66, 1, seed=1))
+    for grad in (False, True):
+        if device.module:
+            device.module.forget_launches()
+        own = image.clone().requires_grad_(grad)
+        out = fft_convolve(own, k, **options)
+        assert ran(device) is None or bool(ran(device)) is not grad
+    assert torch.autograd.grad(out.sum(), own)[0].shape == image.shape
+
+
+@pytest.mark.parametrize("most", [1, 2 * 96 * 21, 4 * 96 * 21])
+def test_more_than_fits_into_31_bits_is_the_twins(device, monkeypatch, most):
+    monkeypatch.setattr(_fft_device, "MOST", most)
+    if device.module:
+        device.module.forget_launches()
+    assert_is_twin(device, *twins(), planes(3, 30, 40), planes(66, 1, seed=1))
+    assert ran(device) is None or bool(ran(device)) is (most > 3 * 96 * 21)
 
 
 def test_the_op_refuses_what_it_does_not_cover(device):

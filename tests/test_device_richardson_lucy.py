@@ -1,3 +1,4 @@
+import child
 import pytest
 import torch
 from device_cases import planes
@@ -176,3 +177,42 @@ def test_several_tiles(device, boundary, options):
 def test_tiles_know_no_longest_line(device):
     observed, psf = case((1, 1, 5, 7700), "unknown")
     check(device, observed, psf, "unknown", 2)
+
+
+def test_a_kernel_of_another_dtype_is_refused(device):
+    observed, psf = case((1, 1, 9, 9), "zero")
+    x = device.put(observed)
+    with pytest.raises(TypeError, match="response: got dtype"):
+        richardson_lucy(x, BlurOperator(psf, (9, 9), "zero", x.double()), 2)
+
+
+CAPTURED = """
+import sys, torch
+from executor import library
+from test_device_richardson_lucy import PSFS, case
+from device_cases import planes
+from imgrestore import _native, Psf
+from imgrestore.ops import BlurOperator, richardson_lucy, richardson_lucy_reference
+
+module, ops = library(), torch.ops.imgrestore_executor
+_native.op, _native.on_cuda = (lambda name, register: getattr(ops, name).default), (lambda x: True)
+observed, psf = case((1, 1, 45, 81), "periodic", Psf(planes(*PSFS[sys.argv[1]], dtype=torch.float64, seed=7).numpy()))
+exact, scene = (
+    f(x, BlurOperator(psf, (45, 81), "periodic", x), 2, tv_weight=0.02)[0]
+    for f, x in ((richardson_lucy_reference, observed.double()), (richardson_lucy, observed))
+    if module.configure(capturing=True) is None
+)
+assert "fft_twiddles" in [launch["name"] for launch in module.launches()]
+torch.testing.assert_close(scene.double(), exact, rtol=2e-4, atol=2e-4 * float(exact.max()))
+"""
+
+
+@pytest.mark.parametrize("psf", PSFS)
+def test_twiddles_of_a_graph_live_as_long_as_its_launches(device, psf):
+    """While a graph is captured its tables are not kept, and their memory goes to whoever asks once they are gone.
+
+    In a process of its own, which keeps no tables yet, and where memory that is given back is overwritten.
+    """
+    if not device.module:
+        pytest.skip("needs the executor, which can say that it is capturing")
+    child.run("-c", CAPTURED, psf, MALLOC_PERTURB_="165", GLIBC_TUNABLES="glibc.malloc.tcache_count=0")

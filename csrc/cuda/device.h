@@ -20,6 +20,7 @@ namespace imgrestore {
 
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
+constexpr size_t kParameterBytes = 4000;  // of 4096, where each parameter may begin after a gap
 
 // Quotients rounded up, for grids.
 IMGR_HD int64_t blocks_for(int64_t items, int64_t each) { return (items + each - 1) / each; }
@@ -30,6 +31,7 @@ using Stream = void*;
 
 template <class... P, class... A>
 void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, Stream, A... arguments) {
+  static_assert((sizeof(P) + ... + 0) <= kParameterBytes, "more parameters than a kernel can have");
   executor::run_grid(name, grid, block, shared, [&] { kernel(P(arguments)...); });
 }
 
@@ -48,19 +50,6 @@ inline void check_cuda(const char* what, cudaError_t error) {
   if (error != cudaSuccess) throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(error));
 }
 
-#ifdef __CUDACC__
-// Runs a kernel on the current device. No synchronisation, so that it can be captured in a graph.
-template <class... P, class... A>
-void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, Stream stream,
-            A... arguments) {
-  if (shared > 48 * 1024) {
-    check_cuda(name, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared)));
-  }
-  kernel<<<grid, block, shared, stream>>>(P(arguments)...);
-  check_cuda(name, cudaGetLastError());
-}
-#endif
-
 inline int device_attribute(cudaDeviceAttr attribute) {
   int device = 0, value = 0;
   check_cuda("cudaGetDevice", cudaGetDevice(&device));
@@ -74,6 +63,21 @@ inline int multiprocessors() { return device_attribute(cudaDevAttrMultiProcessor
 inline void fill_zero(void* memory, size_t bytes, Stream stream) {
   check_cuda("cudaMemsetAsync", cudaMemsetAsync(memory, 0, bytes, stream));
 }
+
+#ifdef __CUDACC__
+// Runs a kernel on the current device. No synchronisation, so that it can be captured in a graph.
+template <class... P, class... A>
+void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, Stream stream,
+            A... arguments) {
+  static_assert((sizeof(P) + ... + 0) <= kParameterBytes, "more parameters than a kernel can have");
+  if (shared > 48 * 1024) {
+    // All there is, not what this launch takes: another thread may launch the same kernel with less in between.
+    check_cuda(name, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_limit())));
+  }
+  kernel<<<grid, block, shared, stream>>>(P(arguments)...);
+  check_cuda(name, cudaGetLastError());
+}
+#endif
 
 // The block's dynamic shared memory; a kernel names it once and cuts it up itself.
 #define IMGR_SHARED(type, name)                                   \

@@ -11,7 +11,7 @@
 namespace imgrestore {
 
 #ifdef IMGR_EXECUTOR
-inline bool is_capturing(Stream) { return false; }
+inline bool is_capturing(Stream) { return executor::settings().capturing; }
 inline void wait_for(Stream) {}
 #else
 inline bool is_capturing(Stream stream) {
@@ -23,7 +23,8 @@ inline void wait_for(Stream stream) { check_cuda("cudaStreamSynchronize", cudaSt
 #endif
 
 // exp(-2 pi i j / n) on the device of `like`. Tables are kept, one for each length and device, but for those of a graph that
-// is being captured, whose memory is the graph's.
+// is being captured: their memory is the graph's, and is given to others as soon as the tensor is gone. So whoever asks
+// keeps the tensor until the last launch that reads it.
 inline torch::stable::Tensor twiddles_for(const torch::stable::Tensor& like, int64_t n, Stream stream) {
   using Key = std::pair<int, int64_t>;
   static auto* const tables = new std::map<Key, torch::stable::Tensor>;  // outlives the device

@@ -20,8 +20,10 @@ constexpr int kThreads = 256;
 
 // What each pixel's value is divided by for total variation: 1 - weight times the curvature, but no less than 0.1.
 __global__ void __launch_bounds__(kThreads) curve(RichardsonLucy r) {
-  const int d = r.scene_size[0], h = r.scene_size[1], w = r.scene_size[2], picture = blockIdx.y;
-  const int64_t scene = int64_t(d) * h * w, i = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+  const int d = r.scene_size[0], h = r.scene_size[1], w = r.scene_size[2];
+  const int64_t scene = int64_t(d) * h * w, per_picture = blocks_for(scene, kThreads);
+  const int picture = int(blockIdx.x / per_picture);
+  const int64_t i = (blockIdx.x - picture * per_picture) * kThreads + threadIdx.x;
   if (i >= scene || r.state[picture].active == 0) return;
   const RlStart start = rl_start(r, picture);
   const int x = int(i % w), y = int(i / w % h), z = int(i / w / h);
@@ -151,7 +153,7 @@ void launch_richardson_lucy(const RichardsonLucyPlan& plan, RichardsonLucy r, in
       launch("richardson_lucy count", count_step, dim3(1), dim3(kWarp), 0, stream, r, pictures);
     }
     if (r.damped) {
-      launch("richardson_lucy curve", curve, dim3(scene_blocks(r), pictures), dim3(kThreads), 0, stream, r);
+      launch("richardson_lucy curve", curve, dim3(pictures * scene_blocks(r)), dim3(kThreads), 0, stream, r);
     }
     if (plan.tiled) {
       launch_richardson_lucy_update(plan, r, stream);

@@ -18,7 +18,7 @@ void copy_three(const Sizes& from, int to[3]) {
 
 bool is_dense_float(const Tensor& t) { return is_float(t) && t.is_contiguous(); }
 
-// What an iteration needs besides the caller's tensors, kept until the launches are made.
+// What an iteration needs besides the caller's tensors, tables of twiddles among them, kept until the launches are made.
 class Room {
  public:
   Room(const Tensor& like, Stream stream) : like_(like), stream_(stream) {}
@@ -33,6 +33,7 @@ class Room {
     }
     FftTables tables;
     tables.plan(like_, r.domain.pictures, r.domain.depth, r.domain.height, r.domain.width, stream_);
+    for (const Tensor& table : {tables.along, tables.down, tables.deep}) held_.push_back(table);
     plan.fft = tables.fft;
     FftPictures one = tables.fft;
     one.shape.pictures = 1;
@@ -47,11 +48,15 @@ class Room {
 
  private:
   void tiles(OverlapSave& plan, const float* kernel, bool turned) {
-    plan.along.twiddles = data_of<float2>(twiddles_for(like_, plan.tile_width(), stream_));
-    plan.down_plan.twiddles = data_of<float2>(twiddles_for(like_, plan.tile_height(), stream_));
+    plan.along.twiddles = twiddles(plan.tile_width());
+    plan.down_plan.twiddles = twiddles(plan.tile_height());
     float2* const response = pairs(int64_t(plan.tile_height()) << plan.log_width);
     launch_overlap_save_response(plan, kernel, 1, turned, response, stream_);
     plan.response = response;
+  }
+  const float2* twiddles(int64_t n) {
+    held_.push_back(twiddles_for(like_, n, stream_));
+    return data_of<float2>(held_.back());
   }
   float2* pairs(int64_t count) { return reinterpret_cast<float2*>(floats(2 * count)); }
   void* take(int64_t count, ScalarType dtype) {
@@ -98,6 +103,7 @@ void richardson_lucy_device(const Tensor& observed, std::optional<Tensor> status
   copy_three(origin, r.origin);
   copy_three(wrap, r.wrap);
   r.mirrored = mirrored;
+  const OnDevice device(observed);  // before the plan, which asks for this device's limits
   RichardsonLucyPlan plan;
   STD_TORCH_CHECK(richardson_lucy_plan(&r, int(pictures), inside, size, at, periodic, &plan),
                   "richardson_lucy_device: a size that the kernels do not cover");
@@ -113,7 +119,6 @@ void richardson_lucy_device(const Tensor& observed, std::optional<Tensor> status
   r.state = room_of<RichardsonLucyState>(state);
   r.steps = room_of<int>(steps);
   r.tv_weight = float(tv_weight);
-  const OnDevice device(observed);
   Room room(observed, device.stream());
   room.transforms(plan, r, data_of<float>(kernel), size, at);
   if (tv_weight > 0) r.damped = room.floats(scene.numel());

@@ -58,6 +58,7 @@ struct Settings {
   int order = 0;  // of threads and blocks: 0 rising, 1 falling, else shuffled by this seed
   size_t shared_limit = 227 * 1024;
   int multiprocessors = 4;
+  bool capturing = false;  // as if launches went to a graph
 };
 Settings& settings();
 

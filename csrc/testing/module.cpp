@@ -15,11 +15,12 @@ namespace py = pybind11;
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   using namespace imgrestore::executor;
   m.doc() = "CUDA kernels on the CPU";
-  m.def("configure", [](int order, size_t shared_limit) {
+  m.def("configure", [](int order, size_t shared_limit, bool capturing) {
     settings().order = order;
     settings().shared_limit = shared_limit;
-  }, py::arg("order") = 0, py::arg("shared_limit") = 227 * 1024,
-        "order: of threads and blocks, 0 rising, 1 falling, else shuffled by this seed");
+    settings().capturing = capturing;
+  }, py::arg("order") = 0, py::arg("shared_limit") = 227 * 1024, py::arg("capturing") = false,
+        "order: of threads and blocks, 0 rising, 1 falling, else shuffled by this seed; capturing: as if for a graph");
   m.def("forget_launches", [] { launches().clear(); });
   m.def("launches", [] {
     py::list list;

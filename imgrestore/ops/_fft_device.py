@@ -28,5 +28,13 @@ def smooth_from(n: int) -> int:
 
 
 def covered(pictures: int, sizes: Sequence[int]) -> bool:
-    """Whether the kernels transform pictures of these sizes: lines fit into shared memory, places into 31 bits."""
-    return max(sizes) <= LONGEST and smooth(*sizes) and pictures * math.prod(sizes) <= MOST
+    """Whether pictures of these sizes can be transformed.
+
+    Lines have to fit into a block's shared memory, and blocks and the places of a picture's half spectrum into 31 bits,
+    however many columns of it make a tile, of which there are at most 8 (`fft_pictures` in csrc/cuda/fft_line.cu).
+    """
+    if max(sizes) > LONGEST or not smooth(*sizes):
+        return False
+    *rest, width = sizes
+    lines, half = math.prod(rest), width // 2 + 1
+    return pictures * lines * half <= MOST and lines * (half + 7) <= MOST

@@ -15,6 +15,7 @@ Mode = Literal["same", "full", "valid"]
 Boundary = Literal["zero", "reflect", "periodic"]
 
 _OUTSIDE = {"zero": 0, "reflect": 1, "periodic": 2}
+LONGEST_AXIS = 2**30  # known to csrc/cuda/fft_convolve_op.cpp, too
 
 
 def fft_convolve(
@@ -81,8 +82,8 @@ def fft_convolve(
         result, shift = tuple(a + b - 1 for a, b in zip(n, k, strict=True)), tuple(1 - size for size in k)
     else:
         result, shift = tuple(a - b + 1 for a, b in zip(n, k, strict=True)), (0,) * ndim
-    plain = image.dtype == torch.float32 and image.numel() and kernel.numel() and _covered(image, k, result)
-    if plain and torch.Size(lead).numel() and _native.takes(image, kernel):
+    plain = image.dtype == torch.float32 and image.numel() and kernel.numel() and torch.Size(lead).numel()
+    if plain and _covered(image, lead.numel(), k, result, shift, boundary) and _native.takes(image, kernel):
         native = _native.op("fft_convolve", _register)
         if native is not None:
             flat = image.expand(*lead, *n).reshape(-1, *_deep(n, 1))
@@ -145,13 +146,37 @@ def fft_convolve_reference(
     return whole[cut]
 
 
-def _covered(image: Tensor, kernel: tuple[int, ...], result: tuple[int, ...]) -> bool:
-    """Whether the library of the image's device has a way to convolve: fft_convolve_op.cpp has those of CUDA."""
+def _covered(
+    image: Tensor,
+    pictures: int,
+    kernel: tuple[int, ...],
+    result: tuple[int, ...],
+    shift: tuple[int, ...],
+    boundary: Boundary,
+) -> bool:
+    """Whether the library of the image's device has a way: that of CUDA is in csrc/cuda/fft_convolve_op.cpp.
+
+    And a way back, where the image needs a gradient: that convolution may make more than the first.
+    """
     if not _native.on_cuda(image):
         return True
+    if max(*image.shape[-len(kernel) :], *result) >= LONGEST_AXIS:
+        return False
     tap_by_tap = max(kernel) <= 31 and math.prod(kernel) <= 31 * 31
-    reach = [a + b - 1 for a, b in zip(kernel, result, strict=True)]
-    return tap_by_tap or _in_tiles(kernel) or max(_fft_device.smooth_from(n) for n in reach) <= _fft_device.LONGEST
+    if tap_by_tap or _in_tiles(kernel):
+        return True
+    made = [result]
+    if torch.is_grad_enabled() and image.requires_grad:
+        size = tuple(image.shape[-len(kernel) :])
+        seen = [_spread(*axis) for axis in zip(size, result, kernel, shift, strict=True)]
+        made.append(tuple(end - begin for begin, end in seen) if boundary == "reflect" else size)
+    domains = ([_fft_device.smooth_from(a + b - 1) for a, b in zip(kernel, size, strict=True)] for size in made)
+    return all(_fft_device.covered(pictures, domain) for domain in domains)
+
+
+def _spread(n: int, length: int, kernel: int, shift: int) -> tuple[int, int]:
+    """Along an axis of n pixels, where begins and ends what is all of them and all that a result of this length saw."""
+    return min(shift, 0), max(n, length + shift + kernel - 1)
 
 
 def _in_tiles(kernel: tuple[int, ...]) -> bool:
@@ -249,9 +274,8 @@ def _image_grad(grad: Tensor, kernel: Tensor, size: Any, shift: list[int], outsi
         return native(grad, turned, list(size), back, 2)
     if outside == 0:
         return native(grad, turned, list(size), back, 0)
-    first = [min(s, 0) for s in shift]
-    reach = [n + s + length - 1 for n, s, length in zip(grad.shape[1:], shift, k, strict=True)]
-    wide = [max(n, r) - f for n, r, f in zip(size, reach, first, strict=True)]
+    seen = [_spread(n, *rest) for n, *rest in zip(size, grad.shape[1:], k, shift, strict=True)]
+    first, wide = [begin for begin, _ in seen], [end - begin for begin, end in seen]
     spread = native(grad, turned, wide, [b + f for b, f in zip(back, first, strict=True)], 0)
     for axis, (n, f) in enumerate(zip(size, first, strict=True), start=1):
         index = _outside_index(n, -f, spread.shape[axis] + f - n, "reflect", grad.device)

@@ -109,7 +109,9 @@ def richardson_lucy(
     }
     tensors = [t for t in (observed, blur.kernel, background, sigma) if isinstance(t, Tensor)]
     grad = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    plain = observed.dtype == torch.float32 and observed.numel() and not grad and blur.kernel.ndim == blur.space
+    # A kernel that lies elsewhere is for torch to complain of.
+    alike = blur.kernel.device == observed.device and blur.kernel.dtype == observed.dtype == torch.float32
+    plain = alike and observed.numel() and not grad and blur.kernel.ndim == blur.space
     if plain and _native.on_cuda(observed):
         if _richardson_lucy_device.covers(observed, blur) and _native.takes(*tensors):
             native = _native.op("richardson_lucy_device", _register_device)
