@@ -6,23 +6,35 @@
 namespace imgrestore {
 namespace {
 
+// Not inlined: there are calls for every point that a thread holds, of every radix.
+__device__ __noinline__ int64_t walked(const PlaneWalk& walk, int64_t picture) { return walk.offset(picture); }
+
+__device__ __forceinline__ int64_t picture_offset(const PlaneWalk& walk, int64_t picture) {
+  return walk.dims == 1 ? picture * walk.stride[0] : walked(walk, picture);
+}
+
+__device__ __noinline__ int place_outside(int64_t at, int size, Boundary outside) {
+  return int(boundary_index(at, size, outside));
+}
+
 struct FromPixels {
   FftSource s;
 
-  __device__ int64_t place(int axis, int at) const {
+  __device__ int place(int axis, int at) const {
     if (at >= s.seen[axis]) return -1;
     int64_t i = at + s.offset[axis];
     if (s.period[axis] && i >= s.period[axis]) i -= s.period[axis];
-    return boundary_index(i, s.size[axis], s.outside);
+    return i >= 0 && i < s.size[axis] ? int(i) : place_outside(i, s.size[axis], s.outside);
   }
   __device__ const float* row(int picture, int z, int y) const {
-    const int64_t from_z = place(0, z), from_y = place(1, y);
+    const int from_z = place(0, z), from_y = place(1, y);
     if (from_z < 0 || from_y < 0) return nullptr;
-    const float* data = picture < s.split ? s.data + s.walk.offset(picture) : s.second + s.walk.offset(picture - s.split);
-    return data + from_z * s.stride[0] + from_y * s.stride[1];
+    const bool first = picture < s.split;
+    const int64_t offset = picture_offset(s.walk, first ? picture : picture - s.split);
+    return (first ? s.data : s.second) + offset + from_z * s.stride[0] + from_y * s.stride[1];
   }
   __device__ float operator()(const float* row, int x) const {
-    const int64_t from = place(2, x);
+    const int from = place(2, x);
     return row && from >= 0 ? row[from * s.stride[2]] * s.scale : 0.0f;
   }
 };
@@ -35,7 +47,7 @@ struct ToPixels {
   __device__ float* row(int picture, int z, int y) const {
     z += t.first[0], y += t.first[1];
     if (z < 0 || z >= t.size[0] || y < 0 || y >= t.size[1]) return nullptr;
-    return t.data + t.walk.offset(t.first_picture + picture) + (int64_t(z) * t.size[1] + y) * t.size[2];
+    return t.data + picture_offset(t.walk, t.first_picture + picture) + (int64_t(z) * t.size[1] + y) * t.size[2];
   }
   __device__ void operator()(Tally&, float* row, int x, float value) const {
     x += t.first[2];
