@@ -95,6 +95,8 @@ def check_gpu():
     cuda = _native.build_info()["cuda"]
     if not cuda["loaded"]:
         pytest.exit(f"--device cuda: the CUDA kernels are not in use: {cuda['reason']}", returncode=1)
+    if not _native.takes(torch.empty(1, device="cuda")):
+        pytest.exit("--device cuda: the GPU is older than the CUDA kernels are compiled for", returncode=1)
 
 
 class Device:
