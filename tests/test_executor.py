@@ -65,6 +65,13 @@ def test_a_warp_is_not_taken_to_be_in_step(executor, order):
 
 
 @races_alone
+def test_all_may_write_the_same(executor):
+    np.testing.assert_array_equal(executor.write_one(True), [1])
+    with pytest.raises(RuntimeError, match=r"write_one: thread 1 of block 0 writes device memory, which thread 0"):
+        executor.write_one(False)
+
+
+@races_alone
 def test_what_is_not_aligned_is_found(executor):
     np.testing.assert_array_equal(executor.read_pair(2), [2, 3])
     with pytest.raises(RuntimeError, match=r"read_pair: thread 0 of block 0 .*ends in [0-9]+, which is not aligned"):

@@ -69,6 +69,7 @@ void to_scheduler() {
 void enter() {
   watched.on = true;
   (*body)();
+  settle_watched();
   watched.on = false;
   fibers[running]->state = State::kDone;
   _longjmp(scheduler, 1);
@@ -218,12 +219,14 @@ void* shared_memory() { return shared_begin; }
 int lane() { return running % kLanes; }
 
 void block_barrier() {
+  settle_watched();
   fibers[running]->state = State::kAtBlockBarrier;
   to_scheduler();
   watched.on = true;
 }
 
 void exchange_barrier() {
+  settle_watched();
   fibers[running]->state = State::kAtWarpBarrier;
   to_scheduler();
 }

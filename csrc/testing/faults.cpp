@@ -47,6 +47,12 @@ void bind_faults(py::module_& m) {
     launch_rotate(values.mutable_data(), warp_barriers);
     return values;
   });
+  m.def("write_one", [](bool same) {
+    Floats out(1);
+    out.mutable_at(0) = -1;
+    launch_write_one(out.mutable_data(), same);
+    return out;
+  });
   m.def("read_pair", [](int first) {
     alignas(8) const float from[4] = {0, 1, 2, 3};
     Floats out(2);

@@ -41,8 +41,8 @@ __global__ void blocks_wait(float* passed) {
   if (blockIdx.x == 1) passed[1] = passed[0];
 }
 
-// Each lane gives its number to the one before; with two barriers of the warp as it should be, with one a lane may write
-// before another has read. A shuffle orders no memory.
+// Each lane gives its number to the one before; with two barriers of the warp as it should be, with one a lane may
+// write before another has read. A shuffle orders no memory.
 __global__ void rotate(float* values, int warp_barriers) {
   IMGR_SHARED(float, held);
   const int t = threadIdx.x;
@@ -53,6 +53,9 @@ __global__ void rotate(float* values, int warp_barriers) {
     if (warp_barriers > 1) __syncwarp();
   }
 }
+
+// All threads write to one place: the same, or each its own number.
+__global__ void write_one(float* to, bool same) { *to = same ? 1.0f : float(threadIdx.x); }
 
 // A pair of neighbours from any place, aligned or not.
 __global__ void read_pair(const float* from, float* to) {
@@ -77,6 +80,9 @@ void launch_sums(const float* from, float* of_warps, float* of_blocks, int64_t b
 void launch_blocks_wait(float* passed) { launch("blocks_wait", blocks_wait, dim3(2), dim3(1), 0, nullptr, passed); }
 void launch_rotate(float* values, int warp_barriers) {
   launch("rotate", rotate, dim3(1), dim3(32), 32 * sizeof(float), nullptr, values, warp_barriers);
+}
+void launch_write_one(float* to, bool same) {
+  launch("write_one", write_one, dim3(2), dim3(64), 0, nullptr, to, same);
 }
 void launch_read_pair(const float* from, float* to) {
   launch("read_pair", read_pair, dim3(1), dim3(1), 0, nullptr, from, to);

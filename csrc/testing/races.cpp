@@ -67,12 +67,20 @@ std::string where(const void* code) {
   return text;
 }
 
-[[noreturn]] void refuse(const Stamp& own, const Stamp& other, const char* did, const char* does, const char* at,
-                         const void* code) {
+std::string race(const Stamp& own, const Stamp& other, const char* did, const char* does, const char* at,
+                 const void* code) {
   const bool is_shared = at >= watched.shared && at < watched.shared_end;
   const std::string place = is_shared ? "shared memory at " + std::to_string(at - watched.shared) : "device memory";
-  fail(who(own) + does + place + ", which " + who(other) + did + "with no barrier between them (" + where(code) + ")");
+  return who(own) + does + place + ", which " + who(other) + did + "with no barrier between them (" + where(code) + ")";
 }
+
+// A store that is a race unless it changes nothing.
+struct Store {
+  const char* at = nullptr;
+  size_t bytes = 0;
+  std::string before, race;
+};
+Store pending;
 
 void keep_read(Place* place, const Stamp& own) {
   for (Stamp& r : place->reads) {
@@ -85,8 +93,16 @@ void keep_read(Place* place, const Stamp& own) {
   place->reads[0] = own;
 }
 
+void settle() {
+  if (!pending.at) return;
+  const bool same = memcmp(pending.at, pending.before.data(), pending.bytes) == 0;
+  pending.at = nullptr;
+  if (!same) fail(pending.race);
+}
+
 void look(const void* address, size_t bytes, bool write, const void* code) {
   if (!watched.on) return;
+  settle();
   const char* const at = static_cast<const char*>(address);
   if (at >= watched.stack && at < watched.stack_end) return;
   const char* const here = reinterpret_cast<const char*>(&now);
@@ -97,14 +113,16 @@ void look(const void* address, size_t bytes, bool write, const void* code) {
   for (uintptr_t i = first >> kPlaceBits; i <= (first + bytes - 1) >> kPlaceBits; ++i) {
     Place& place = page_of(i >> (kPageBits - kPlaceBits))->places[i & ((1 << (kPageBits - kPlaceBits)) - 1)];
     if (!ordered(place.write, own, is_shared)) {
-      refuse(own, place.write, " wrote ", write ? " writes " : " reads ", at, code);
+      const std::string what = race(own, place.write, " wrote ", write ? " writes " : " reads ", at, code);
+      if (!write) fail(what);
+      if (!pending.at) pending = {at, bytes, std::string(at, bytes), what};
     }
     if (!write) {
       keep_read(&place, own);
       continue;
     }
     for (const Stamp& r : place.reads) {
-      if (!ordered(r, own, is_shared)) refuse(own, r, " read ", " writes ", at, code);
+      if (!ordered(r, own, is_shared)) fail(race(own, r, " read ", " writes ", at, code));
     }
     place.write = own;
   }
@@ -117,6 +135,11 @@ void refuse_unaligned(const char* file, uint32_t line, uintptr_t at) {
 }
 
 }  // namespace
+
+void settle_watched() {
+  if (watched.on) settle();
+}
+
 }  // namespace executor
 }  // namespace imgrestore
 

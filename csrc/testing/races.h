@@ -17,5 +17,8 @@ struct Watched {
 };
 extern Watched watched;
 
+// To be called where a thread stops. Threads may write what is there already: whether one did shows after its store.
+void settle_watched();
+
 }  // namespace executor
 }  // namespace imgrestore
