@@ -29,7 +29,7 @@ SANITIZED := $(CURDIR)/build/sanitize
 OP_TESTS := $(patsubst imgrestore/ops/%.py,tests/test_%.py,$(filter-out imgrestore/ops/_%.py,$(wildcard imgrestore/ops/*.py)))
 OP_TESTS += tests/test_net_ops.py
 
-.PHONY: help install demo test lint sanitize docs bench wheel gpu gpu-build gpu-test gpu-sanitize gpu-bench clean distclean
+.PHONY: help install demo test lint sanitize races docs bench wheel gpu gpu-build gpu-test gpu-sanitize gpu-bench clean distclean
 
 help:  ## List the targets.
 	@sed -n 's/^\([a-z%-]*\):.*##/\1\t/p' Makefile | expand -t 14
@@ -74,6 +74,9 @@ sanitize: $(READY)  ## Run the op tests with the address and undefined-behaviour
 	LD_PRELOAD="$$($${CXX:-g++} -print-file-name=libasan.so) $$($${CXX:-g++} -print-file-name=libstdc++.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  IMGRESTORE_NATIVE=1 IMGRESTORE_LIBRARY=$(SANITIZED)/imgrestore/_C.abi3.so $(BIN)/python -m pytest --capture=sys $(OP_TESTS)
+
+races: $(BUILT)  ## Have the executor look for races in the device kernels, and for accesses that are not aligned.
+	IMGRESTORE_RACES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto tests/test_executor.py tests/test_device_*.py
 
 docs: $(BUILT)  ## Build the documentation, warnings are errors.
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -17,8 +17,11 @@ from typing import Any
 
 _ISA = ("baseline", "avx2", "avx512")
 
+_LEAST = (8, 0)  # the oldest compute capability that has the kernels' matrix products of bfloat16
+
 _lock = threading.RLock()
 _ops: dict[str, Any] = {}
+_runs: dict[int, bool] = {}
 
 
 class _Library:
@@ -70,6 +73,17 @@ def on_cuda(x: Any) -> bool:
     return bool(x.device.type == "cuda")
 
 
+def _runs_on(device: Any) -> bool:
+    """Whether a CUDA device is one that kernels are compiled for."""
+    found = _runs.get(device.index)
+    if found is None:
+        import torch
+
+        found = torch.cuda.is_available() and torch.cuda.get_device_capability(device) >= _LEAST
+        _runs[device.index] = found
+    return found
+
+
 def op(name: str, register: Callable[[], None]) -> Any | None:
     """Give the native op of a name, or None where the library is not loaded.
 
@@ -100,17 +114,17 @@ def op(name: str, register: Callable[[], None]) -> Any | None:
 def takes(*tensors: Any) -> bool:
     """Whether native ops may be given these tensors, which lie on one device.
 
-    Not on a device that no library is loaded for. Not inside `torch.func` transforms or forward-mode derivatives: there
-    the ops have no rules, and a missing forward-mode rule is a tangent of zero without a word. Not inside
-    `torch.compile` either, which cannot tell whether that is so.
+    Not on a device that no library is loaded for, nor on a GPU older than the kernels are compiled for. Not inside
+    `torch.func` transforms or forward-mode derivatives: there the ops have no rules, and a missing forward-mode rule is
+    a tangent of zero without a word. Not inside `torch.compile` either, which cannot tell whether that is so.
     """
     import torch
     from torch.autograd import forward_ad
 
     if torch.compiler.is_compiling():
         return False
-    kind = tensors[0].device.type
-    if not (kind == "cpu" or (kind == "cuda" and _cuda.loaded())):
+    device = tensors[0].device
+    if not (device.type == "cpu" or (device.type == "cuda" and _cuda.loaded() and _runs_on(device))):
         return False
     wrapped = torch._C._functorch.is_functorch_wrapped_tensor
     return not any(wrapped(t) or forward_ad.unpack_dual(t).tangent is not None for t in tensors)

@@ -3,6 +3,7 @@
 import fcntl
 import functools
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -16,7 +17,9 @@ ROOT = Path(__file__).parents[1]
 CSRC = ROOT / "csrc"
 # `make sanitize`: stops at the first access outside of a tensor or of shared memory
 SANITIZED = os.environ.get("IMGRESTORE_SANITIZE") == "1"
-BUILD = ROOT / "build" / ("executor-sanitized" if SANITIZED else "executor")
+# `make races`: stops where threads touch a place with no barrier between them, or one that is not aligned
+RACES = os.environ.get("IMGRESTORE_RACES") == "1"
+BUILD = ROOT / "build" / ("executor-sanitized" if SANITIZED else "executor-races" if RACES else "executor")
 FLAGS = ["-O1", "-g0", "-std=c++17", "-w", "-fvisibility=hidden", "-DIMGR_EXECUTOR"]
 FLAGS += ["-DTORCH_TARGET_VERSION=0x020a000000000000"]
 SANITIZE = ["-fsanitize=address", "-g", "-fno-omit-frame-pointer"] if SANITIZED else []
@@ -27,7 +30,7 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 def sources():
     """The C++ files of the library, and a file that includes each .cu, as g++ does not take them for C++."""
     wrappers = []
-    for kernel in sorted((CSRC / "cuda").glob("*.cu")):
+    for kernel in sorted(p for folder in ("cuda", "testing") for p in (CSRC / folder).glob("*.cu")):
         wrapper = BUILD / f"{kernel.stem}_kernel.cpp"
         text = f'#include "{kernel}"\n'
         if not wrapper.exists() or wrapper.read_text() != text:
@@ -36,6 +39,18 @@ def sources():
     return [
         str(p) for p in [*wrappers, *sorted((CSRC / "cuda").glob("*.cpp")), *sorted((CSRC / "testing").glob("*.cpp"))]
     ]
+
+
+def watching_compiler():
+    """A compiler that has kernels tell csrc/testing/races.cpp of all they touch, and nobody else."""
+    script = BUILD / "compiler" / "g++"
+    script.parent.mkdir(exist_ok=True)
+    text = '#!/bin/sh\ncase " $*" in *_kernel.cpp*) set -- -fsanitize=thread,alignment -g1 "$@" ;; esac\n'
+    text += f'exec {shlex.quote(os.environ.get("CXX", "g++"))} "$@"\n'
+    if not script.exists() or script.read_text() != text:
+        script.write_text(text)
+        script.chmod(0o755)
+    return str(script)
 
 
 @functools.cache
@@ -48,13 +63,16 @@ def library():
         fcntl.flock(lock, fcntl.LOCK_EX)
         (BUILD / "lock").unlink(missing_ok=True)  # torch's own, which a build that was killed leaves behind
         os.environ.pop("LD_PRELOAD", None)  # the sanitizer is here already, and no business of the compiler
-        return cpp_extension.load(
-            "imgrestore_executor_module",
-            sources(),
-            build_directory=str(BUILD),
-            extra_cflags=[*FLAGS, *SANITIZE],
-            extra_ldflags=SANITIZE[:1],
-        )
+        with pytest.MonkeyPatch.context() as patch:
+            if RACES:
+                patch.setenv("CXX", watching_compiler())
+            return cpp_extension.load(
+                "imgrestore_executor_module",
+                sources(),
+                build_directory=str(BUILD),
+                extra_cflags=[*FLAGS, *SANITIZE],
+                extra_ldflags=SANITIZE[:1],
+            )
 
 
 def why_not():
@@ -77,6 +95,8 @@ def check_gpu():
     cuda = _native.build_info()["cuda"]
     if not cuda["loaded"]:
         pytest.exit(f"--device cuda: the CUDA kernels are not in use: {cuda['reason']}", returncode=1)
+    if not _native.takes(torch.empty(1, device="cuda")):
+        pytest.exit("--device cuda: the GPU is older than the CUDA kernels are compiled for", returncode=1)
 
 
 class Device:

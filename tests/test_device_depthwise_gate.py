@@ -6,7 +6,7 @@ from device_cases import assert_is_twin
 from executor import needs_executor
 from net_cases import GATE, LAST, PLANES
 
-from imgrestore.ops import depthwise_gate, depthwise_gate_reference
+from imgrestore.ops import _planes, depthwise_gate, depthwise_gate_reference
 
 pytestmark = needs_executor
 LAYOUTS = pytest.mark.parametrize("layout", [PLANES, LAST], ids=["planes", "channels_last"])
@@ -67,3 +67,12 @@ def test_what_is_not_finite_stays_in_its_neighbourhood(device, bad, layout):
     assert torch.equal(out.isnan(), expected.isnan())
     assert torch.equal(out.isfinite(), expected.isfinite())
     assert not out[0, 1, 6:9, 15:18].isfinite().any()
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 1, 2**28), (1, 2, 2**28, 1)])
+def test_a_side_too_long_for_the_kernels_of_the_nets_is_left_to_twins(device, shape):
+    if device.name == "cpu":
+        pytest.skip("the CPU's kernels take any side")
+    one = device.put(torch.zeros(1, 1, 1, 1))
+    assert not _planes.kernels_take(one.expand(shape))
+    assert _planes.kernels_take(one.expand([min(n, 2**28 - 1) for n in shape]))

@@ -271,3 +271,20 @@ def test_the_op_refuses_what_it_would_misread(device):
 def test_float64_goes_to_the_twin(device):
     image = device.put(planes(9, 10, dtype=torch.float64))
     assert torch.equal(tv_denoise(image, 0.2), tv_denoise_reference(image, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("shape", "ndim", "taken"),
+    [
+        ((1, 2**28 - 2), 2, True),
+        ((1, 2**28 - 1), 2, False),
+        ((2**16, 2**15 - 1, 1), 3, True),
+        ((2**16, 2**15, 1), 3, False),
+        ((2**31 - 1, 1, 1), 2, True),
+        ((2**31, 1, 1), 2, False),
+    ],
+)
+def test_what_the_op_would_refuse_as_too_large_is_left_to_the_twin(device, shape, ndim, taken):
+    if device.name == "cpu":
+        pytest.skip("the CPU's kernels take any size")
+    assert MODULE._kernels_take(device.put(torch.zeros([1] * len(shape))).expand(shape), ndim) == taken

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from executor import needs_executor
+from executor import RACES, needs_executor
 
 pytestmark = needs_executor
 
@@ -21,6 +21,11 @@ def test_threads_and_blocks_see_their_places(executor):
         np.testing.assert_array_equal(executor.reverse(values, True), values[:, ::-1])
 
 
+races_alone = pytest.mark.skipif(not RACES, reason="IMGRESTORE_RACES=1 has kernels tell what they touch")
+orders_alone = pytest.mark.skipif(RACES, reason="is refused there")
+
+
+@orders_alone
 def test_a_missing_barrier_shows_in_some_order(executor):
     values = np.arange(16, dtype=np.float32).reshape(1, 16)
     right = []
@@ -30,12 +35,47 @@ def test_a_missing_barrier_shows_in_some_order(executor):
     assert not all(right)
 
 
+@orders_alone
 def test_an_order_of_blocks_shows_what_depends_on_it(executor):
     found = set()
     for order in (0, 1):
         executor.configure(order=order)
         found.add(tuple(executor.blocks_wait()))
     assert len(found) == 2
+
+
+@races_alone
+@pytest.mark.parametrize("order", [0, 1, 5])
+def test_a_race_is_found_in_every_order(executor, order):
+    executor.configure(order=order)
+    with pytest.raises(RuntimeError, match=r"reverse: thread .* shared memory at .* with no barrier between them"):
+        executor.reverse(np.arange(16, dtype=np.float32).reshape(1, 16), False)
+    with pytest.raises(RuntimeError, match=r"blocks_wait: thread 0 of block .* device memory"):
+        executor.blocks_wait()
+
+
+@races_alone
+@pytest.mark.parametrize("order", [0, 1, 5])
+def test_a_warp_is_not_taken_to_be_in_step(executor, order):
+    executor.configure(order=order)
+    np.testing.assert_array_equal(executor.rotate(2), np.roll(np.arange(32), -2))
+    for too_few in (0, 1):
+        with pytest.raises(RuntimeError, match=r"rotate: thread .* shared memory at .* with no barrier between them"):
+            executor.rotate(too_few)
+
+
+@races_alone
+def test_all_may_write_the_same(executor):
+    np.testing.assert_array_equal(executor.write_one(True), [1])
+    with pytest.raises(RuntimeError, match=r"write_one: thread 1 of block 0 writes device memory, which thread 0"):
+        executor.write_one(False)
+
+
+@races_alone
+def test_what_is_not_aligned_is_found(executor):
+    np.testing.assert_array_equal(executor.read_pair(2), [2, 3])
+    with pytest.raises(RuntimeError, match=r"read_pair: thread 0 of block 0 .*ends in [0-9]+, which is not aligned"):
+        executor.read_pair(1)
 
 
 def test_a_barrier_that_some_do_not_reach(executor):

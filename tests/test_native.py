@@ -4,7 +4,9 @@ from pathlib import Path
 
 import child
 import pytest
+import torch
 from native_cases import needs_native
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from imgrestore import _native
 
@@ -48,6 +50,18 @@ def test_library_that_does_not_load_is_reported(tmp_path):
     (package / "_C.abi3.so").unlink()
     info = info_in_child(cwd=tmp_path, IMGRESTORE_NATIVE="1")
     assert "without native code" in info["native"]["reason"]
+
+
+@pytest.mark.parametrize(("capability", "takes"), [((7, 5), False), ((8, 0), True), ((12, 0), True), (None, False)])
+def test_old_gpus_are_left_to_torch(monkeypatch, capability, takes):
+    monkeypatch.setattr(_native._cuda, "_tried", True)
+    monkeypatch.setattr(_native._cuda, "path", "_C_cuda.so")
+    monkeypatch.setattr(_native, "_runs", {})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: capability is not None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    with FakeTensorMode():
+        x = torch.empty(2, device="cuda:0")
+    assert _native.takes(x) == takes
 
 
 @needs_native

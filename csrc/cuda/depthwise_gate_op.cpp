@@ -23,7 +23,7 @@ Tensor depthwise_gate(const Tensor& x_in, const Tensor& weight_in, const Tensor&
                   "depthwise_gate: x, weight and bias must be float32 or bfloat16");
   STD_TORCH_CHECK(weight_in.numel() == 9 * x_in.size(1) && bias_in.numel() == x_in.size(1),
                   "depthwise_gate: weight and bias need nine numbers and one for each channel");
-  STD_TORCH_CHECK(x_in.size(1) < INT32_MAX / 10 && x_in.size(2) < INT32_MAX && x_in.size(3) < INT32_MAX,
+  STD_TORCH_CHECK(x_in.size(1) < INT32_MAX / 10 && x_in.size(2) < INT32_MAX / 4 && x_in.size(3) < INT32_MAX / 4,
                   "depthwise_gate: a side of x is too large");
   Tensor x = dense_planes(x_in);
   const Tensor weight = dense_floats(weight_in), bias = dense_floats(bias_in);

@@ -24,7 +24,7 @@ void gated_block_into(const Tensor& x_in, const std::optional<Tensor>& norm_weig
                       fits(depthwise_bias, 2 * half) && fits(project_weight, half * channels) &&
                       fits(project_bias, channels) && fits(scale, channels),
                   "gated_block: a parameter's shape or dtype does not go with x");
-  STD_TORCH_CHECK(x_in.size(2) < INT32_MAX && x_in.size(3) < INT32_MAX && half < INT32_MAX / 32,
+  STD_TORCH_CHECK(x_in.size(2) < INT32_MAX / 4 && x_in.size(3) < INT32_MAX / 4 && half < INT32_MAX / 32,
                   "gated_block: a side of x or the number of inner channels is too large");
   const Tensor x = dense_planes(x_in);
   STD_TORCH_CHECK(out.scalar_type() == x.scalar_type() && same_planes(x, out) && !overlap(x, out),

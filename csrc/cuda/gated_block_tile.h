@@ -35,7 +35,7 @@ struct Tile {
   __device__ __forceinline__ int64_t place(int pixel) const { return int64_t(row(pixel)) * width + column(pixel); }
 };
 
-// Nine taps and a bias from shared or device memory.
+// Nine taps and a bias, from device memory.
 struct Taps {
   float w[kTapRoom];
 

@@ -11,6 +11,8 @@
 #include <numeric>
 #include <random>
 
+#include "races.h"
+
 namespace imgrestore {
 namespace executor {
 
@@ -45,6 +47,7 @@ struct Fiber {
 
 struct Warp {
   alignas(16) unsigned char slots[kLanes][kLargestExchange];
+  uint32_t barriers = 0;  // those that kernels asked for, not those of exchanges, which order no memory
 };
 
 std::vector<std::unique_ptr<Fiber>> fibers;
@@ -59,11 +62,15 @@ int64_t barriers = 0;
 std::string failure;
 
 void to_scheduler() {
+  watched.on = false;
   if (_setjmp(fibers[running]->place) == 0) _longjmp(scheduler, 1);
 }
 
 void enter() {
+  watched.on = true;
   (*body)();
+  settle_watched();
+  watched.on = false;
   fibers[running]->state = State::kDone;
   _longjmp(scheduler, 1);
 }
@@ -72,6 +79,11 @@ void resume(int thread) {
   Fiber& f = *fibers[thread];
   running = thread;
   now.thread = f.thread;
+  watched.thread = uint32_t(thread);
+  watched.barriers = uint32_t(barriers);
+  watched.warp_barriers = warps[thread / kLanes].barriers;
+  watched.stack = f.stack.get();
+  watched.stack_end = watched.stack + kStack;
   if (_setjmp(scheduler) != 0) return;
   if (f.entered) _longjmp(f.place, 1);
   f.entered = true;
@@ -132,6 +144,7 @@ void run_block(dim3 size, size_t shared) {
   std::fill(shared_begin, shared_begin + shared, kUnwritten);
   std::fill(shared_begin + shared, shared_begin + shared + kGuard, kBeyond);
   barriers = 0;
+  for (Warp& w : warps) w.barriers = 0;
   for (int t = 0; t < threads; ++t) {
     Fiber& f = *fibers[t];
     f.entered = false;
@@ -180,10 +193,14 @@ void run_grid(const char* name, dim3 grid, dim3 block, size_t shared, const std:
     memory.resize(shared + kGuard + 128);
     shared_begin = memory.data() + (128 - reinterpret_cast<uintptr_t>(memory.data()) % 128);
     body = &thread;
+    ++watched.launch;
+    watched.shared = reinterpret_cast<const char*>(shared_begin);
+    watched.shared_end = watched.shared + shared + kGuard;
     now.block_size = block;
     now.grid_size = grid;
     for (const int b : order_of(int(grid.x * grid.y * grid.z), ~uint64_t(0))) {
       now.block = {b % grid.x, b / grid.x % grid.y, b / (grid.x * grid.y)};
+      watched.block = uint32_t(b);
       run_block(block, shared);
       most = std::max(most, barriers);
       if (!failure.empty()) {
@@ -202,16 +219,27 @@ void* shared_memory() { return shared_begin; }
 int lane() { return running % kLanes; }
 
 void block_barrier() {
+  settle_watched();
   fibers[running]->state = State::kAtBlockBarrier;
   to_scheduler();
+  watched.on = true;
 }
 
-void warp_barrier() {
+void exchange_barrier() {
+  settle_watched();
   fibers[running]->state = State::kAtWarpBarrier;
   to_scheduler();
 }
 
+void warp_barrier() {
+  const uint32_t next = watched.warp_barriers + 1;
+  exchange_barrier();
+  watched.warp_barriers = warps[running / kLanes].barriers = next;
+  watched.on = true;
+}
+
 void fail(const std::string& why) {
+  watched.on = false;
   failure = why;
   _longjmp(scheduler, 1);
 }
@@ -222,18 +250,20 @@ void exchange(void* value, size_t bytes, int source) {
     fail("an exchange with lane " + std::to_string(source) + " of a warp that has no such lane");
   }
   memcpy(warps[warp].slots[own], value, bytes);
-  warp_barrier();
+  exchange_barrier();
   memcpy(value, warps[warp].slots[source], bytes);
-  warp_barrier();
+  exchange_barrier();
+  watched.on = true;
 }
 
 void collect(const void* value, size_t bytes, void* all) {
   const int own = lane(), warp = running / kLanes;
   if ((warp + 1) * kLanes > threads) fail("a product of matrices by a warp that has not all its lanes");
   memcpy(warps[warp].slots[own], value, bytes);
-  warp_barrier();
+  exchange_barrier();
   for (int i = 0; i < kLanes; ++i) memcpy(static_cast<char*>(all) + i * bytes, warps[warp].slots[i], bytes);
-  warp_barrier();
+  exchange_barrier();
+  watched.on = true;
 }
 
 }  // namespace executor

@@ -126,6 +126,11 @@ def native_dtypes(x: Tensor, *parameters: Tensor | None) -> bool:
     return all(p is None or p.dtype in (torch.float32, torch.bfloat16) for p in (x, *parameters))
 
 
+def kernels_take(*tensors: Tensor) -> bool:
+    """Whether native ops may be given these tensors, the first of them planes: no side is too long for a GPU's."""
+    return _native.takes(*tensors) and (not _native.on_cuda(tensors[0]) or max(tensors[0].shape[-2:]) < 2**28)
+
+
 def fake_like(x: Tensor, channels: int | None = None) -> Tensor:
     """An empty result in the layout that the kernels give: channels_last where `x` is, else contiguous."""
     last = x.shape[1] > 1 and x.is_contiguous(memory_format=torch.channels_last)

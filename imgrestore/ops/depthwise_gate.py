@@ -60,7 +60,7 @@ def depthwise_gate(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         _planes.check_parameter("weight", weight, (channels, 3, 3), x)
     _planes.check_parameter("bias", bias, (channels,), x)
     x = _planes.in_autocast(x)
-    if _planes.native_dtypes(x, weight, bias) and _native.takes(x, weight, bias):
+    if _planes.native_dtypes(x, weight, bias) and _planes.kernels_take(x, weight, bias):
         native = _native.op("depthwise_gate", _register)
         if native is not None:
             return native(x, weight, bias)

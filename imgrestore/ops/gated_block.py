@@ -102,7 +102,7 @@ def gated_block(
         _planes.check_out(out, tuple(x.shape), x)
     native = None
     covered = x.shape[1] <= DEVICE_CHANNELS or not _native.on_cuda(x)
-    if covered and _planes.native_dtypes(*tensors) and _native.takes(*tensors):
+    if covered and _planes.native_dtypes(*tensors) and _planes.kernels_take(*tensors):
         native = _native.op("gated_block", _register)
     if native is None:
         return _planes.write(gated_block_reference(x, norm_weight, norm_bias, *parameters, eps), out)

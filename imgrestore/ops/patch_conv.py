@@ -76,7 +76,7 @@ def patch_conv(
     if out is not None:
         _planes.check_out(out, shape, x)
     tensors = [t for t in (x, weight, bias, plus) if t is not None]
-    if all(t.dtype == torch.float32 for t in tensors) and _native.takes(*tensors):
+    if all(t.dtype == torch.float32 for t in tensors) and _planes.kernels_take(*tensors):
         native = None if _planes.wants_gradient(*tensors) else _native.op("patch_conv_into", _register)
         if native is not None:
             dense = out is not None and out.is_contiguous()

@@ -90,7 +90,7 @@ def tv_denoise(
     True
     """
     _check(image, weight, num_iter, tol, channels, ndim, progress)
-    if image.dtype == torch.float32 and image.numel() and _native.takes(image):
+    if image.dtype == torch.float32 and image.numel() and _kernels_take(image, ndim):
         native = _native.op("tv_denoise", _register)
         if native is not None:
             items = _items(image, channels, ndim)
@@ -160,6 +160,16 @@ def tv_denoise_reference(
     if progress is not None:
         progress(1.0)
     return (u + _divergence(dual[:, -ndim:], ndim)).reshape(image.shape)
+
+
+def _kernels_take(image: Tensor, ndim: int) -> bool:
+    """Whether the native op may be given an image: on CUDA devices there is a limit to blocks of 4 x 32 pixels."""
+    if not _native.takes(image):
+        return False
+    rows, width = math.prod(image.shape[-ndim:-1]), image.shape[-1]
+    pictures = math.prod(image.shape[:-ndim])
+    few = width < 2**28 - 1 and rows < 2**31 - 65 and pictures * -(-width // 32) * -(-rows // 4) < 2**31
+    return few or not _native.on_cuda(image)
 
 
 def _items(image: Tensor, channels: bool, ndim: int) -> Tensor:
