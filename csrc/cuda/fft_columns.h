@@ -36,7 +36,9 @@ struct FftColumnsOnce {
   float2* spectrum;
   bool exchanged;
 
-  __device__ float2* line(int c) const {
+  __device__ float2* reads(int c) const { return writes(c); }
+  __device__ float2* changes(int) const { return nullptr; }
+  __device__ float2* writes(int c) const {
     return at.first + c < columns.inner ? spectrum + at.base + at.first + c : nullptr;
   }
   __device__ void read(const float2* line, int i, float& re, float& im) const {
@@ -58,29 +60,32 @@ struct FftColumnsThrough {
   float2* spectrum;
   const Response& response;
 
-  struct Line {
-    float2* points;
+  struct Changes {
     typename Response::Column column;
+    bool inside;
   };
-  __device__ Line line(int c) const {
+  __device__ float2* reads(int c) const { return writes(c); }
+  __device__ Changes changes(int c) const {
     const int inner = at.first + c, log_columns = columns.shape.log_columns;
     const int k = (at.outer << log_columns) | (inner & (columns.shape.columns() - 1));
-    const bool inside = inner < columns.inner;
-    return {inside ? spectrum + at.base + inner : nullptr,
-            response.column(at.picture, at.outer * columns.outer_apart + inner, columns.shape.depth > 1 ? inner >> log_columns : 0,
-                            min(k, columns.shape.half() - 1))};
+    return {response.column(at.picture, at.outer * columns.outer_apart + inner,
+                            columns.shape.depth > 1 ? inner >> log_columns : 0, min(k, columns.shape.half() - 1)),
+            inner < columns.inner};
   }
-  __device__ void read(const Line& l, int i, float& re, float& im) const {
-    const float2 v = l.points ? l.points[i * columns.apart] : make_float2(0, 0);
+  __device__ float2* writes(int c) const {
+    return at.first + c < columns.inner ? spectrum + at.base + at.first + c : nullptr;
+  }
+  __device__ void read(const float2* line, int i, float& re, float& im) const {
+    const float2 v = line ? line[i * columns.apart] : make_float2(0, 0);
     re = v.x, im = v.y;
   }
-  __device__ void change(const Line& l, int i, float& re, float& im) const {
-    if (!l.points) return;
+  __device__ void change(const Changes& l, int i, float& re, float& im) const {
+    if (!l.inside) return;
     const float2 w = response(l.column, i);
     twiddle(re, im, w.x, w.y);
   }
-  __device__ void write(const Line& l, int i, float re, float im) const {
-    if (l.points) l.points[i * columns.apart] = make_float2(re, im);
+  __device__ void write(float2* line, int i, float re, float im) const {
+    if (line) line[i * columns.apart] = make_float2(re, im);
   }
 };
 

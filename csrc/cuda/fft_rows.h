@@ -100,18 +100,17 @@ struct FftRowsForward {
   const FftShared& held;
   const From& from;
 
-  struct Line {
-    decltype(fft_pair(from, rows, at, 0)) pair;
-    int c;
-  };
-  __device__ Line line(int c) const { return {fft_pair(from, rows, at, c), c}; }
-  __device__ void read(const Line& l, int i, float& re, float& im) const {
-    re = l.pair.has_a ? from(l.pair.a, i) : 0.0f;
-    im = l.pair.has_b ? from(l.pair.b, i) : 0.0f;
+  __device__ auto reads(int c) const { return fft_pair(from, rows, at, c); }
+  __device__ int changes(int c) const { return c; }
+  __device__ int writes(int c) const { return c; }
+  template <class Pair>
+  __device__ void read(const Pair& pair, int i, float& re, float& im) const {
+    re = pair.has_a ? from(pair.a, i) : 0.0f;
+    im = pair.has_b ? from(pair.b, i) : 0.0f;
   }
-  __device__ void change(const Line&, int, float&, float&) const {}
-  __device__ void write(const Line& l, int i, float re, float im) const {
-    const int place = held.place(i, l.c);
+  __device__ void change(int, int, float&, float&) const {}
+  __device__ void write(int c, int i, float re, float im) const {
+    const int place = held.place(i, c);
     held.re[place] = re, held.im[place] = im;
   }
 };
@@ -126,17 +125,16 @@ struct FftRowsBackward {
   FftJoin join;
   typename To::Tally& tally;
 
-  struct Line {
-    decltype(fft_pair(to, rows, at, 0)) pair;
-    FftJoin::Row joined;
-  };
-  __device__ Line line(int c) const { return {fft_pair(to, rows, at, c), join.line(rows, at, c)}; }
+  __device__ FftJoin::Row reads(int c) const { return join.line(rows, at, c); }
+  __device__ int changes(int c) const { return c; }
+  __device__ auto writes(int c) const { return fft_pair(to, rows, at, c); }
   // Real and imaginary parts exchanged: a forward transform of these is an inverse one.
-  __device__ void read(const Line& l, int i, float& im, float& re) const { join.read(rows.shape, l.joined, i, re, im); }
-  __device__ void change(const Line&, int, float&, float&) const {}
-  __device__ void write(const Line& l, int i, float im, float re) const {
-    if (l.pair.has_a) to(tally, l.pair.a, i, re);
-    if (l.pair.has_b) to(tally, l.pair.b, i, im);
+  __device__ void read(const FftJoin::Row& row, int i, float& im, float& re) const { join.read(rows.shape, row, i, re, im); }
+  __device__ void change(int, int, float&, float&) const {}
+  template <class Pair>
+  __device__ void write(const Pair& pair, int i, float im, float re) const {
+    if (pair.has_a) to(tally, pair.a, i, re);
+    if (pair.has_b) to(tally, pair.b, i, im);
   }
 };
 
@@ -152,19 +150,17 @@ struct FftRowsThrough {
   FftJoin join;
   typename Through::Tally& tally;
 
-  struct Line {
-    decltype(fft_pair(through, rows, at, 0)) pair;
-    FftJoin::Row joined;
-    int c;
-  };
-  __device__ Line line(int c) const { return {fft_pair(through, rows, at, c), join.line(rows, at, c), c}; }
-  __device__ void read(const Line& l, int i, float& im, float& re) const { join.read(rows.shape, l.joined, i, re, im); }
-  __device__ void change(const Line& l, int i, float& im, float& re) const {
-    re = l.pair.has_a ? through(tally, l.pair.a, i, re) : 0.0f;
-    im = l.pair.has_b ? through(tally, l.pair.b, i, im) : 0.0f;
+  __device__ FftJoin::Row reads(int c) const { return join.line(rows, at, c); }
+  __device__ auto changes(int c) const { return fft_pair(through, rows, at, c); }
+  __device__ int writes(int c) const { return c; }
+  __device__ void read(const FftJoin::Row& row, int i, float& im, float& re) const { join.read(rows.shape, row, i, re, im); }
+  template <class Pair>
+  __device__ void change(const Pair& pair, int i, float& im, float& re) const {
+    re = pair.has_a ? through(tally, pair.a, i, re) : 0.0f;
+    im = pair.has_b ? through(tally, pair.b, i, im) : 0.0f;
   }
-  __device__ void write(const Line& l, int i, float im, float re) const {
-    const int place = held.place(i, l.c);
+  __device__ void write(int c, int i, float im, float re) const {
+    const int place = held.place(i, c);
     held.re[place] = re, held.im[place] = im;
   }
 };

@@ -93,7 +93,7 @@ __device__ __forceinline__ void fft_stage(const FftStep& step, const float2* twi
     held.split(item, apart, j, c);
     if (item < items) {
       if (step.first && !Pass::kHeld) {
-        const auto at = pass.line(c);
+        const auto at = pass.reads(c);
         IMGR_UNROLL
         for (int k = 0; k < R; ++k) {
           pass.read(at, j + k * apart, re[t][k], im[t][k]);
@@ -110,7 +110,7 @@ __device__ __forceinline__ void fft_stage(const FftStep& step, const float2* twi
       }
       Butterfly<R, float, float>::apply(re[t], im[t]);
       if (Pass::kTurns && step.turn) {
-        const auto at = pass.line(c);
+        const auto at = pass.changes(c);
         IMGR_UNROLL
         for (int k = 0; k < R; ++k) {
           pass.change(at, j + k * apart, re[t][k], im[t][k]);
@@ -129,7 +129,7 @@ __device__ __forceinline__ void fft_stage(const FftStep& step, const float2* twi
     held.split(item, apart, j, c);
     if (item < items) {
       if (step.last && !Pass::kHeld) {
-        const auto at = pass.line(c);
+        const auto at = pass.writes(c);
         IMGR_UNROLL
         for (int k = 0; k < R; ++k) {
           if (step.back) {
@@ -156,10 +156,10 @@ __device__ __forceinline__ void fft_stage(const FftStep& step, const float2* twi
 //   kPowers                   whether lines are powers of two, from 16 to 256
 //   kTurns                    whether it goes there and back, and how it changes the points in between:
 //   change(line, i, re&, im&)
-//   line(c)                   whatever it has to know of line c
 //   kHeld                     whether it finds the points in shared memory and leaves the result there; else
 //   read(line, i, re&, im&)   point i, once, before anything is written
 //   write(line, i, re, im)    point i of the result; shared memory is free by then
+// and gives reads(c), changes(c) and writes(c), whatever these have to know of line c.
 // A transform back is n times too large.
 template <class Held, class Pass>
 __device__ __forceinline__ void fft_run(const FftPlan& plan, const Held& held, Pass& pass) {

@@ -35,7 +35,9 @@ struct OverlapTile {
 // One way.
 struct OverlapOnce {
   static constexpr bool kTurns = false, kHeld = true, kPowers = true;
-  __device__ int line(int) const { return 0; }
+  __device__ int reads(int c) const { return c; }
+  __device__ int changes(int c) const { return c; }
+  __device__ int writes(int c) const { return c; }
   __device__ void read(int, int, float&, float&) const {}
   __device__ void change(int, int, float&, float&) const {}
   __device__ void write(int, int, float, float) const {}
@@ -47,13 +49,15 @@ struct OverlapTurn {
   const float2* response;
   int log_width;
 
-  __device__ const float2* line(int c) const { return response + (c << log_width); }
-  __device__ void read(const float2*, int, float&, float&) const {}
+  __device__ int reads(int c) const { return c; }
+  __device__ const float2* changes(int c) const { return response + (c << log_width); }
+  __device__ int writes(int c) const { return c; }
+  __device__ void read(int, int, float&, float&) const {}
   __device__ void change(const float2* row, int i, float& re, float& im) const {
     const float2 w = __ldg(row + i);
     twiddle(re, im, w.x, w.y);
   }
-  __device__ void write(const float2*, int, float, float) const {}
+  __device__ void write(int, int, float, float) const {}
 };
 
 // from has row(picture, 0, y) for any y, and (row, x) for any x, which lie in the result's coordinates and may be outside; to has

@@ -27,8 +27,9 @@ __device__ __forceinline__ RlStart rl_start(const RichardsonLucy& r, int picture
   return {r.scene, r.previous, r.state[picture].factor};
 }
 
-// The place of the frame that a place of a mirrored domain shows.
-__device__ __forceinline__ int mirrored_place(int place, int before, int size, int domain, int wrap) {
+// The place of the frame that a place of a mirrored domain shows. Not inlined: there is a call for every point that a thread
+// of the transforms holds, of every radix.
+static __device__ __noinline__ int mirrored_place(int place, int before, int size, int domain, int wrap) {
   int p = place - before;
   if (p >= wrap) p -= domain;
   p %= 2 * size;

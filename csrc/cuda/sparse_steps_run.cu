@@ -43,10 +43,8 @@ struct Solve {
 };
 
 struct SolveColumns : FftColumnsThrough<Solve> {
-  using Line = FftColumnsThrough<Solve>::Line;
-
-  __device__ void change(const Line& l, int i, float& re, float& im) const {
-    if (!l.points) return;
+  __device__ void change(const Changes& l, int i, float& re, float& im) const {
+    if (!l.inside) return;
     const Solve::Column& k = l.column;
     float2* const data = k.data + i * columns.apart;
     const float2 transfer = __ldg(k.otf + int64_t(i) * response.half), seen = *data;

@@ -46,20 +46,13 @@ struct ByRatio {
 
 // Columns of a plane's spectrum to those of each of its results.
 struct Spread : FftColumnsThrough<ByRatio> {
-  using Base = FftColumnsThrough<ByRatio>;
   const float2* planes;
   int repeats;
 
-  struct Line : Base::Line {
-    const float2* from;
-  };
-  __device__ Line line(int c) const {
+  __device__ const float2* reads(int c) const {
     const int64_t place = at.outer * columns.outer_apart + at.first + c;
-    return {Base::line(c), planes + at.picture / repeats * columns.shape.picture_size() + place};
-  }
-  __device__ void read(const Line& l, int i, float& re, float& im) const {
-    const float2 v = l.points ? l.from[i * columns.apart] : make_float2(0, 0);
-    re = v.x, im = v.y;
+    const float2* plane = planes + at.picture / repeats * columns.shape.picture_size();
+    return at.first + c < columns.inner ? plane + place : nullptr;
   }
 };
 
