@@ -18,14 +18,11 @@ from imgrestore import _native
 
 ROOT = Path(__file__).parents[1]
 CSRC = ROOT / "csrc"
-# `make sanitize`: stops at the first access outside of a tensor or of shared memory
-SANITIZED = os.environ.get("IMGRESTORE_SANITIZE") == "1"
 # `make races`: stops where threads touch a place with no barrier between them, or one that is not aligned
 RACES = os.environ.get("IMGRESTORE_RACES") == "1"
-BUILD = ROOT / "build" / ("executor-sanitized" if SANITIZED else "executor-races" if RACES else "executor")
+BUILD = ROOT / "build" / ("executor-races" if RACES else "executor")
 FLAGS = ["-O1", "-g0", "-std=c++17", "-w", "-fvisibility=hidden", "-DIMGR_EXECUTOR"]
 FLAGS += ["-DTORCH_TARGET_VERSION=0x020a000000000000"]
-SANITIZE = ["-fsanitize=address", "-g", "-fno-omit-frame-pointer"] if SANITIZED else []
 # An environment that is not activated has its ninja beside its Python.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
@@ -69,8 +66,7 @@ NAME = "imgrestore_executor_module"
 def library():
     """The module, built where its sources changed; what it computes are torch.ops.imgrestore_executor."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    # A sanitizer that is loaded before all else is no business of the compiler.
-    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    environment = dict(os.environ)
     if RACES:
         environment["CXX"] = watching_compiler()
     with (BUILD / "building").open("w") as lock:
@@ -80,8 +76,7 @@ def library():
             "name": NAME,
             "sources": sources(),
             "build_directory": str(BUILD),
-            "extra_cflags": [*FLAGS, *SANITIZE],
-            "extra_ldflags": SANITIZE[:1],
+            "extra_cflags": FLAGS,
         }
         command = [sys.executable, "-c", BUILDER, json.dumps(asked)]
         built = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
