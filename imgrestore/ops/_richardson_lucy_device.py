@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from imgrestore.ops._fft_device import covered
-from imgrestore.ops._richardson_lucy_start import inverse_share, mean_light, window_lines, window_weight
+from imgrestore.ops._richardson_lucy_start import deep, inverse_share, joined_windows, mean_light, status_of
 from imgrestore.ops.blur_operator import BlurOperator
 
 # How many calls of the op there are where progress is to be told: after each the device is waited for.
@@ -51,13 +51,13 @@ def run(
     observed = observed.detach()
     lead = observed.shape[:2]
     pictures, levels = math.prod(lead), lead + (1,) * blur.space
-    frame, shape, domain = (_deep(s, 1) for s in (blur.frame, blur.scene_shape, blur.domain))
+    frame, shape, domain = (deep(s) for s in (blur.frame, blur.scene_shape, blur.domain))
     known = None if valid is None else valid.to(observed.dtype)
     seen = observed.clamp_min(0) if valid is None else torch.where(valid, observed.clamp_min(0), 0.0)
     space = tuple(range(2, observed.ndim))
     count: Any = float(observed[0, 0].numel()) if known is None else known.sum(dim=space, keepdim=True)
     light, tiny = mean_light(seen.amax(dim=space, keepdim=True), seen.sum(dim=space, keepdim=True), count, background)
-    window, weight = _window(blur, observed, known) if sigma is not None else (None, 1.0)
+    window, weight = joined_windows(blur, observed, known) if sigma is not None else (None, 1.0)
     numbers = [background, tiny, light, 0.0 if sigma is None else sigma, weight]
     table = torch.stack([_number(n, observed).expand(levels).flatten() for n in numbers], 1)
     share = inverse_share(observed, blur, known)
@@ -70,12 +70,13 @@ def run(
     state = observed.new_zeros(pictures, 2)
     state[:, 1] = 1
     steps = torch.zeros(1, dtype=torch.int32, device=observed.device)
-    centre, before = _deep(blur.centre, 0), _deep(blur.before, 0)
-    kernel = blur.kernel.detach().reshape(_deep(blur.kernel.shape, 1)).contiguous()
+    centre, before = deep(blur.centre, 0), deep(blur.before, 0)
+    kernel = blur.kernel.detach().reshape(deep(blur.kernel.shape)).contiguous()
     origin = before if blur.boundary == "zero" else (0, 0, 0)
     # Half of what the domain has to spare mirrors the frame's end, the rest its beginning.
     wrap = [n + c + (d - b - n - c) // 2 for n, c, d, b in zip(frame, centre, domain, before, strict=True)]
-    status = _status(known, saturated, observed)
+    status = status_of(known, saturated, observed)
+    status = None if status is None else status.to(torch.uint8).contiguous()
     tensors = (observed.reshape(pictures, *frame).contiguous(), status, table, share, window, kernel)
     places = (
         list(domain),
@@ -104,29 +105,3 @@ def run(
 def _number(value: Tensor | float, like: Tensor) -> Tensor:
     """On the device, without a copy from the host, which no graph could capture."""
     return value.to(like) if isinstance(value, Tensor) else like.new_full((), value)
-
-
-def _deep(size: Any, fill: int) -> tuple[int, ...]:
-    return (fill,) * (3 - len(size)) + tuple(size)
-
-
-def _status(known: Tensor | None, saturated: Tensor | None, observed: Tensor) -> Tensor | None:
-    """0 for pixels to leave out, 1 for those to fit, 2 for lower bounds."""
-    if known is None and saturated is None:
-        return None
-    status = torch.ones_like(observed) if known is None else known.expand(observed.shape)
-    if saturated is not None:
-        status = torch.where(saturated & (status > 0), 2.0, status)
-    return status.to(torch.uint8).contiguous()
-
-
-def _window(blur: BlurOperator, observed: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The window's lines, one after the other, that of the depth first, and the sum of its weights."""
-    lines = window_lines(blur, observed)
-    window = torch.ones_like(observed[0, 0])
-    for line in lines:
-        window = window * line
-    flat = [line.flatten() for line in lines]
-    if blur.space == 2:
-        flat.insert(0, observed.new_ones(1))
-    return torch.cat(flat), window_weight(window, known, tuple(range(2, observed.ndim)))

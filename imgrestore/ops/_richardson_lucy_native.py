@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from imgrestore.ops._richardson_lucy_start import inverse_share, mean_light, window_lines, window_weight
+from imgrestore.ops._richardson_lucy_start import deep, inverse_share, joined_windows, mean_light, status_of
 from imgrestore.ops._richardson_lucy_twin import TINY
 from imgrestore.ops.blur_operator import BlurOperator
 
@@ -36,9 +36,10 @@ def run(
     """The scene and the number of steps, as `imgrestore.ops.richardson_lucy` has them."""
     observed = observed.detach()
     pictures = observed.shape[0] * observed.shape[1]
-    frame, scene_shape, size = (_deep(s) for s in (blur.frame, blur.scene_shape, blur.kernel.shape))
+    frame, scene_shape, size = (deep(s) for s in (blur.frame, blur.scene_shape, blur.kernel.shape))
     known = None if valid is None else valid.to(observed.dtype)
-    strips, status = _to_strips(observed), _status(known, saturated, observed)
+    strips, status = _to_strips(observed), status_of(known, saturated, observed)
+    status = None if status is None else _to_strips(status)
     light, tiny = _start(strips, status, background, observed)
     empty, lanes = torch.ops.imgrestore.large_empty, strips.shape[-1]
     depth, height, width = scene_shape
@@ -51,7 +52,7 @@ def run(
     spread = None
     if blur.boundary == "reflect":
         spread = empty([pictures, *(n + k - 1 for n, k in zip(frame, size, strict=True))])
-    window, weight = _window(blur, observed, known) if sigma is not None else (None, None)
+    window, weight = joined_windows(blur, observed, known) if sigma is not None else (None, None)
     state = _state(observed, background, tiny, light, sigma, weight)
     kernel = blur.kernel.detach().reshape(size)
     before = [k - 1 - c for k, c in zip(size, (0,) * (3 - blur.space) + tuple(blur.centre), strict=True)]
@@ -77,23 +78,9 @@ def run(
     return result.reshape(*observed.shape[:2], *blur.scene_shape), done
 
 
-def _deep(size: Any) -> tuple[int, ...]:
-    return (1,) * (3 - len(size)) + tuple(size)
-
-
 def _to_strips(planes: Tensor) -> Tensor:
     strips: Tensor = torch.ops.imgrestore.to_strips(planes if planes.ndim == 5 else planes.unsqueeze(2))
     return strips
-
-
-def _status(known: Tensor | None, saturated: Tensor | None, observed: Tensor) -> Tensor | None:
-    """In strips: 0 for pixels to leave out, 1 for those to fit, 2 for lower bounds."""
-    if known is None and saturated is None:
-        return None
-    status = torch.ones_like(observed) if known is None else known.expand(observed.shape)
-    if saturated is not None:
-        status = torch.where(saturated & (status > 0), 2.0, status)
-    return _to_strips(status)
 
 
 def _start(
@@ -118,15 +105,7 @@ def _share(blur: BlurOperator, observed: Tensor, known: Tensor | None) -> Tensor
         return None
     if share.shape[:2].numel() > 1:
         share = share.expand(*observed.shape[:2], *share.shape[2:])
-    return share.reshape(-1, *_deep(share.shape[2:])).contiguous()
-
-
-def _window(blur: BlurOperator, observed: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The window's lines, one after the other, and the sum of its weights."""
-    lines = window_lines(blur, observed)
-    joined = torch.cat([observed.new_ones(3 - blur.space), *(line.flatten() for line in lines)])
-    whole = lines[0] * lines[1] if blur.space == 2 else lines[0] * lines[1] * lines[2]
-    return joined, window_weight(whole, known, tuple(range(2, observed.ndim)))
+    return share.reshape(-1, *deep(share.shape[2:])).contiguous()
 
 
 def _state(

@@ -53,3 +53,26 @@ def window_lines(blur: BlurOperator, like: Tensor) -> list[Tensor]:
 def window_weight(window: Tensor, known: Tensor | None, space: tuple[int, ...]) -> Tensor:
     weight = window.sum() if known is None else (window * known).sum(dim=space, keepdim=True)
     return weight.clamp_min(torch.finfo(weight.dtype).tiny)
+
+
+def joined_windows(blur: BlurOperator, observed: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The window's lines, one after the other, that of the depth first, and the sum of its weights."""
+    lines = window_lines(blur, observed)
+    joined = torch.cat([observed.new_ones(3 - blur.space), *(line.flatten() for line in lines)])
+    whole = lines[0] * lines[1] if blur.space == 2 else lines[0] * lines[1] * lines[2]
+    return joined, window_weight(whole, known, tuple(range(2, observed.ndim)))
+
+
+def status_of(known: Tensor | None, saturated: Tensor | None, observed: Tensor) -> Tensor | None:
+    """0 for pixels to leave out, 1 for those to fit, 2 for lower bounds; None where all are to be fitted."""
+    if known is None and saturated is None:
+        return None
+    status = torch.ones_like(observed) if known is None else known.expand(observed.shape)
+    if saturated is not None:
+        status = torch.where(saturated & (status > 0), 2.0, status)
+    return status
+
+
+def deep(size: Any, fill: int = 1) -> tuple[int, ...]:
+    """A size, or a place, with a depth."""
+    return (fill,) * (3 - len(size)) + tuple(size)
