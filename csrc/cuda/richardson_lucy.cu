@@ -9,10 +9,10 @@
 #include "richardson_lucy_tiles.h"
 
 // Richardson-Lucy on the half spectrum. Four passes an iteration, of which each reads and writes the spectrum once, 8 bytes a
-// pixel: columns through the transfer function, rows to the quotients and back, columns through its conjugate, rows to the new
-// scene and back; besides, the transfer function is read twice, the observed picture once, and the scene read and written, 52
-// bytes a pixel together. Extrapolation
-// needs a sum over the whole picture before the next rows go forward, and a mirrored domain is folded first: a pass more each.
+// pixel: columns through the transfer function, rows to the quotients and back, columns through its conjugate, rows to the
+// new scene and back; besides, the transfer function is read twice, the observed picture once, and the scene read and
+// written, 52 bytes a pixel together. Extrapolation needs a sum over the whole picture before the next rows go forward, and a
+// mirrored domain is folded first: a pass more each.
 namespace imgrestore {
 namespace {
 

@@ -34,8 +34,8 @@ def richardson_lucy(
     """Run Richardson-Lucy's iteration: ``x <- x / H^T 1 * H^T (y / (H x + background))``.
 
     The search begins at the mean light of each plane. float32 planes run in the native library, on the CPU and on CUDA
-    devices (there in domains of at most 7680 pixels an axis), fused with the blur's Fourier transforms; all else, and
-    whatever needs gradients, in `richardson_lucy_reference`.
+    devices (there in domains of at most 7680 pixels an axis, or of any size with a small PSF), fused with the blur's
+    Fourier transforms; all else, and whatever needs gradients, in `richardson_lucy_reference`.
 
     Parameters
     ----------
