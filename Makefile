@@ -47,7 +47,7 @@ $(BIN)/python:
 $(READY): constraints.txt pyproject.toml | $(BIN)/python
 	$(PIP) "$$(grep '^torch==' constraints.txt)"
 	$(PIP) setuptools wheel ninja numpy pybind11
-	IMGRESTORE_NATIVE=0 $(PIP) --no-build-isolation -e '.[fits,onnx,test,lint,docs]'
+	IMGRESTORE_NATIVE=0 $(PIP) --no-build-isolation -e '.[fits,onnx,scale,test,lint,docs]'
 	@touch $@
 
 $(BUILT): $(READY) $(NATIVE)
