@@ -54,6 +54,11 @@ class Planes:
     _axis: int | None
     _space: int
 
+    @property
+    def channel_axis(self) -> int | None:
+        """The axis of the picture's channels; None where it has none."""
+        return self._axis
+
     def back(self, planes: torch.Tensor, *, as_float: bool = False, keep_bad: bool = True) -> Any:
         """Planes to the picture's own type, layout and dtype.
 

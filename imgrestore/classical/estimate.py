@@ -30,6 +30,8 @@ class Estimate:
         Whether anything was found.
     strength : float
         How far a net that refines the result is to be followed, from 0 (not at all) to 1.
+    clues : mapping of str to float
+        The numbers by which it was judged whether there is damage, for whoever weighs them beside other evidence.
     """
 
     image: torch.Tensor
@@ -39,6 +41,7 @@ class Estimate:
     confidence: float | torch.Tensor = 1.0
     damaged: bool = True
     strength: float = 0.0
+    clues: Mapping[str, float] = field(default_factory=dict)
 
     def changes(self, picture: torch.Tensor) -> bool:
         """Whether the restored picture is any other than this one."""

@@ -77,11 +77,20 @@ def estimate(picture: Tensor, mask: Tensor | None, good: Tensor, screen: Screen 
     if bands.strength > 0:
         notes.append(f"bands of colour that go on between {bands.share:.1%} of neighbouring windows")
     screen = screen or screen_of(picture)
+    clues = {
+        "waves": float(len(peaks)),
+        "wave": max((peak.amplitude for peak in peaks), default=0.0),
+        "bent": shares[0],
+        "bent_chroma": max(shares[1:], default=0.0),
+        "bands": bands.share,
+        "bands_strength": bands.strength,
+        "screen": screen.odds,
+    }
     if screen.only_alone and (peaks or max(bent) > 0):
         screen = replace(screen, strength=0.0)
     if not notes and screen.strength == 0:
         nothing = ("no moiré found: the picture is left as it is",)
-        return Estimate(picture, untouched(picture), None, nothing, _sureness(screen.odds), damaged=False)
+        return Estimate(picture, untouched(picture), None, nothing, _sureness(screen.odds), False, clues=clues)
     parts = []
     for i, (plane, look) in enumerate(zip(clean, looks, strict=True)):
         if bent[i] > 0 or bands.strength > 0 or screen.strength > 0:
@@ -104,7 +113,7 @@ def estimate(picture: Tensor, mask: Tensor | None, good: Tensor, screen: Screen 
     found = _seen(pattern)
     layers = {"scene": scene, "moire": pattern, "tone": tone}
     sure = max(*bent, bands.strength, screen.strength, 1.0 if peaks else 0.0)
-    return Estimate(scene, layers, found, tuple(notes), sure, strength=screen.strength)
+    return Estimate(scene, layers, found, tuple(notes), sure, strength=screen.strength, clues=clues)
 
 
 def _inside(picture: Tensor, planes: Tensor, mask: Tensor) -> Estimate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -66,21 +67,22 @@ def estimate_reflection(picture: Tensor, mask: Tensor | None, good: Tensor) -> E
             f"a doubled reflection: shifted by {down} rows and {right} columns, {ghost.attenuation:.2f} times as strong"
         )
         confidence = float(np.clip(ghost.height / 20, 0, 1))
-        return _taken_apart(picture, light, mask, good, note, confidence)
+        return replace(_taken_apart(picture, light, mask, good, note, confidence), clues={"ghost": ghost.height})
     veil = find_veil(_array(picture), told)
+    clues = {"veil": veil.score}
     if veil.share == 0:
         if np.isfinite(veil.score):
             note = f"no reflection found: nothing is doubled, and no bright veil is likely (log odds {veil.score:.1f})"
         else:
             note = "no reflection found: nothing is doubled, and the picture is too small to tell a veil"
         sure = UNSEEN / (1 + np.exp(np.clip(veil.score, -30, 30))) if np.isfinite(veil.score) else 0.0
-        return Estimate(picture, untouched(picture), notes=(note, ASK_FOR_MORE), confidence=float(sure))
+        return Estimate(picture, untouched(picture), notes=(note, ASK_FOR_MORE), confidence=float(sure), clues=clues)
     light = torch.from_numpy(np.ascontiguousarray(veil.light.transpose(2, 0, 1)))
     note = f"a veil of smooth light, {float(light.mean()):.3f} on average (log odds {veil.score:.1f})"
     if veil.share < 1:
         note += f"; {veil.share:.0%} of what was estimated is taken off, as it may be the scene's own"
     confidence = float(1 / (1 + np.exp(-np.clip(veil.score, -30, 30))))
-    return _taken_apart(picture, light, mask, good, note, confidence)
+    return replace(_taken_apart(picture, light, mask, good, note, confidence), clues=clues)
 
 
 def flash_estimate(picture: Tensor, flashed: Tensor, mask: Tensor | None, good: Tensor) -> Estimate:

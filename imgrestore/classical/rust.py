@@ -98,14 +98,15 @@ def separate_stains(
     if given is not None and array.shape[2] == 1:
         given = np.ones(1, np.float32)
     guessed, seen = False, None
+    clues: dict[str, float] = {}
     if mask is None:
-        parts, notes, belief, seen = _unasked(scaled, given)
+        parts, notes, belief, seen = _unasked(scaled, given, clues)
     else:
         parts, notes, belief, guessed = _asked(scaled, mask[0].numpy(), given)
     if parts is None:
         area = None if seen is None else torch.from_numpy(seen)[None]
-        return Estimate(picture, untouched(picture), area, notes, belief)
-    return replace(_compose(picture, parts, white, notes, belief), strength=float(guessed))
+        return Estimate(picture, untouched(picture), area, notes, belief, clues=clues)
+    return replace(_compose(picture, parts, white, notes, belief), strength=float(guessed), clues=clues)
 
 
 def forward(image: Any, layers: Mapping[str, Any]) -> Any:
@@ -171,8 +172,10 @@ def _sector(stain: Field | None) -> Sector | None:
     return Sector(float(np.degrees(np.arctan2(down, across))), GIVEN_HALF)
 
 
-def _unasked(picture: Field, stain: Field | None) -> tuple[_Parts | None, tuple[str, ...], float, Area | None]:
-    """Look for stains in the whole picture."""
+def _unasked(
+    picture: Field, stain: Field | None, clues: dict[str, float]
+) -> tuple[_Parts | None, tuple[str, ...], float, Area | None]:
+    """Look for stains in the whole picture; what they are judged by is added to the clues."""
     if picture.shape[2] != 3:
         return None, ("left as it is: without colour, a stain cannot be told from the scene; give a mask",), 0.5, None
     hues = _sector(stain)
@@ -180,6 +183,7 @@ def _unasked(picture: Field, stain: Field | None) -> tuple[_Parts | None, tuple[
         return None, ("left as it is: a stain without colour cannot be told from shadow; give a mask",), 0.5, None
     small = _reduced(picture)
     found = find_stains(small, hues)
+    clues["belief"] = found.belief
     if found.belief >= CONVINCED:
         parts = _removed(picture, small, found, hues, stain)
         if float(parts.filled.mean()) < MOST_FILLED:

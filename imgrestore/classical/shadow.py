@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from imgrestore.classical.estimate import Estimate, layers_without
-from imgrestore.classical.shadow_cast import find_cast, mend_cast
+from imgrestore.classical.shadow_cast import Cast, find_cast, mend_cast
 from imgrestore.classical.shadow_document import Paper, find_paper, paper_gain
 from imgrestore.classical.shadow_light import Light, split_gain
 from imgrestore.classical.shadow_soft import soft_gain
@@ -29,6 +29,8 @@ DOUBTFUL = 0.3
 SHADE = 0.06
 # A shadow this deep, on a logarithmic scale, is surely one where its outline agrees.
 DEEP = 0.2
+# Log odds where there is no region at all that looks shaded.
+NO_SHADOW = -9.0
 
 untouched = layers_without("scene", ones=("gain",))
 
@@ -58,7 +60,8 @@ def estimate_shadow(
         told = kind == "document"
         paper = find_paper(light, told=told)
         if paper is not None and (told or not paper.reasons):
-            return _document(light, paper, mask, told=told)
+            page = _document(light, paper, mask, told=told)
+            return replace(page, clues={"page": float(not paper.reasons), "page_depth": paper.depth})
     if kind == "soft":
         return _soft(light, mask)
     # A net knows shadows that have an edge.
@@ -147,6 +150,13 @@ def _cast(light: Light, mask: torch.Tensor | None) -> Estimate:
     if mask is not None:
         return _given(light, mask[0].numpy())
     found = find_cast(light)
+    best = max(found.odds, default=NO_SHADOW)
+    clues = {"cast": best, "lifted": float(bool(found.lifted)), "shaded": float(found.shaded.mean())}
+    return replace(_mended(light, found), clues=clues)
+
+
+def _mended(light: Light, found: Cast) -> Estimate:
+    """A picture whose cast shadows are lifted, those that can be."""
     share = f"{found.shaded.mean():.0%} of the picture looks shaded"
     gain, lifted, sure = np.ones_like(light.linear), np.zeros_like(found.shaded), []
     for one, odds in zip(found.lifted, found.odds, strict=False):
@@ -156,7 +166,7 @@ def _cast(light: Light, mask: torch.Tensor | None) -> Estimate:
             lifted |= mended[0].mean(0) < np.exp(-SHADE)
             sure.append(1 / (1 + np.exp(-odds)))
     if not lifted.any():
-        best = 1 / (1 + np.exp(-max(found.odds, default=-9.0)))
+        best = 1 / (1 + np.exp(-max(found.odds, default=NO_SHADOW)))
         if not found.shaded.any():
             return _nothing(light.coded, ("no shadow was found",), found.shaded, float(1 - best))
         why = f"{share}, but no outline there behaves like that of a cast shadow"

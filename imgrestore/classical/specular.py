@@ -122,10 +122,10 @@ def estimate_highlights(
         return _gray(picture, area, good)
     values = picture.movedim(0, -1).contiguous()
     kind, best = _lifted(values, kinds_of(values, transfer, area), lamp, area)
+    clues = {"light": best.evidence, "score": best.score, "linear": float(kind == "linear")}
     if best.evidence < LEAST_EVIDENCE and area is None:
-        return Estimate(
-            picture, untouched(picture), notes=("no highlight on a coloured body was found",), confidence=0.8
-        )
+        note = "no highlight on a coloured body was found"
+        return Estimate(picture, untouched(picture), notes=(note,), confidence=0.8, clues=clues)
     light = best.light
     if kind == "linear" and area is None:
         light = beside(in_light(values, kind, lamp), light)
@@ -139,6 +139,7 @@ def estimate_highlights(
         where,
         _notes(best, kind, lamp, area is not None, light is not best.light, float(where.float().mean())),
         0.5 + 0.5 * best.score if area is None else 0.5,
+        clues=clues,
     )
 
 

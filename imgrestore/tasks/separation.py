@@ -18,7 +18,7 @@ from imgrestore.nets.weights import WeightsError, load
 from imgrestore.tasks.device import HERE, moved, net_on
 from imgrestore.tasks.own_weights import own_net
 
-__all__ = ["MARKS", "Marks", "classical_only", "marks_of", "own_separator", "refine"]
+__all__ = ["MARKS", "Marks", "Seen", "classical_only", "marks_of", "own_separator", "refine", "seen_by_net"]
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,57 @@ def own_separator(task: str, weights: Any, method: str, refined: bool) -> nn.Mod
     if isinstance(net, Separator) and net.config.form != MARKS[task].form:
         raise WeightsError(f"{weights}: a net of the form {net.config.form}; expected {MARKS[task].form}")
     return net
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a task's net sees in a picture, whether it is to be believed or not.
+
+    Attributes
+    ----------
+    presence : float
+        Logarithm of the odds that there is damage at all.
+    odds : Tensor of float32, shape (1, H, W)
+        The same of every pixel.
+    scene : Tensor of float32, shape (3, H, W)
+        What the net alone would make of the picture.
+    """
+
+    presence: float
+    odds: Tensor
+    scene: Tensor
+
+
+@torch.no_grad()
+def seen_by_net(task: str, picture: Tensor, found: Estimate, net: nn.Module | None = None) -> Seen:
+    """Ask a task's net what it sees, without a say of the classical method whether it is to be followed.
+
+    Parameters
+    ----------
+    task : str
+        One of `MARKS`.
+    picture : Tensor of float32, shape (3, H, W)
+        On the CPU, 32 pixels or more a side.
+    found : Estimate
+        The classical one.
+    net : Module, optional
+        A `Separator`; by default the one that ships.
+
+    Returns
+    -------
+    Seen
+
+    Raises
+    ------
+    WeightsError
+        Where there are no weights.
+    """
+    net = load(task) if net is None else net
+    assert isinstance(net, Separator)
+    kind = MARKS[task]
+    told = _asked(net, picture, None, marks_of(task, found), kind, kind.form != "factor")
+    presence = told.presence if kind.form != "factor" else float(torch.sigmoid(told.odds).mean().logit(1e-6))
+    return Seen(presence, told.odds, _corrected(kind, picture, told, found, torch.sigmoid(told.odds)).image)
 
 
 @torch.no_grad()
