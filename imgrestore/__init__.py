@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from imgrestore._native import build_info
     from imgrestore.classical import estimate_noise
+    from imgrestore.diagnosis import Finding, Report, diagnose
     from imgrestore.evidence import Explanation, explain
+    from imgrestore.plan import Restored, restore
     from imgrestore.psf import Psf
     from imgrestore.psf_field import PsfField
     from imgrestore.tasks.deblur import deblur
@@ -26,9 +28,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Explanation",
+    "Finding",
     "Psf",
     "PsfField",
+    "Report",
     "Restoration",
+    "Restored",
     "__version__",
     "build_info",
     "deblur",
@@ -37,15 +42,20 @@ __all__ = [
     "derust",
     "deshadow",
     "despecular",
+    "diagnose",
     "estimate_noise",
     "explain",
+    "restore",
 ]
 
 _HOMES = {
     "Explanation": "imgrestore.evidence",
+    "Finding": "imgrestore.diagnosis",
     "Psf": "imgrestore.psf",
     "PsfField": "imgrestore.psf_field",
+    "Report": "imgrestore.diagnosis",
     "Restoration": "imgrestore.types",
+    "Restored": "imgrestore.plan",
     "build_info": "imgrestore._native",
     "deblur": "imgrestore.tasks.deblur",
     "demoire": "imgrestore.tasks.demoire",
@@ -53,8 +63,10 @@ _HOMES = {
     "derust": "imgrestore.tasks.derust",
     "deshadow": "imgrestore.tasks.deshadow",
     "despecular": "imgrestore.tasks.despecular",
+    "diagnose": "imgrestore.diagnosis",
     "estimate_noise": "imgrestore.classical",
     "explain": "imgrestore.evidence",
+    "restore": "imgrestore.plan",
 }
 
 

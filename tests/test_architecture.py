@@ -17,7 +17,7 @@ FLOORS = (
     ("degrade", "metrics"),
     ("classical", "nets", "losses"),
     ("tasks",),
-    ("restore", "data", "tiles", "evidence", "evidence_sheet"),
+    ("diagnosis", "plan", "data", "tiles", "evidence", "evidence_sheet"),
     (
         *("train", "scale"),
         *("evaluate", "evaluate_cases", "evaluate_diagnosis", "evaluate_masks", "evaluate_methods"),

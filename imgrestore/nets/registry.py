@@ -19,6 +19,7 @@ NETS = {
     "Diagnoser": ("imgrestore.nets.diagnoser", "DiagnoserConfig"),
     "Refiner": ("imgrestore.nets.refiner", "RefinerConfig"),
     "Separator": ("imgrestore.nets.separator", "SeparatorConfig"),
+    "Verdict": ("imgrestore.nets.verdict", "VerdictConfig"),
 }
 # Calls of torch that a net may make for each tensor that it holds, while it is built; ours make five.
 CALLS_FOR_EACH = 50

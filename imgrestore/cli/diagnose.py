@@ -1,0 +1,83 @@
+"""``imgrestore diagnose``: pictures in, a table of what is wrong with each out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Details, Inputs, Overwrite, OwnWeights, Recursive
+from .run import INTERRUPTED
+
+
+def command(
+    inputs: Inputs,
+    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each picture instead of a table.")] = False,
+    sheet: Details = None,
+    weights: OwnWeights = None,
+    recursive: Recursive = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Tell which damages pictures show, how strong they are, where, and how sure that is.
+
+    A file that fails is reported in one line while the others go on; the exit status is then 1.
+    """
+    from .files import UsageError, read_only
+
+    try:
+        jobs = read_only(inputs, sheet=sheet, recursive=recursive)
+        if weights is not None:
+            from imgrestore.diagnosis.examine import verdict
+
+            verdict(weights)  # told now rather than of every picture
+    except (UsageError, OSError, ValueError, TypeError) as error:
+        _say(f"imgrestore diagnose: {_one_line(error)}")
+        raise typer.Exit(2) from None
+    failed = False
+    try:
+        for source, target in jobs:
+            try:
+                _tell(source, target, weights, as_json=as_json, named=len(jobs) > 1, overwrite=overwrite)
+            except (OSError, ValueError, TypeError, ImportError) as error:
+                _say(f"{source}: {_one_line(error)}")
+                failed = True
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    if failed:
+        raise typer.Exit(1)
+
+
+def _tell(source: Path, target: Path | None, weights: Path | None, *, as_json: bool, named: bool, overwrite: bool) -> None:
+    """Diagnose a file, print what was found, and draw it where that is asked for."""
+    import numpy as np
+
+    from imgrestore import io
+    from imgrestore.diagnosis import diagnose
+
+    if target is not None and target.exists() and not overwrite:
+        raise FileExistsError(f"{target} exists already; --overwrite replaces it")
+    picture = io.read(source)
+    if picture.has_pages:
+        raise ValueError(f"it has {picture.pages} pages; expected one picture")
+    pixels = picture.pixels[..., :-1] if picture.has_alpha else picture.pixels
+    if pixels.dtype.kind in "iu" and pixels.dtype not in (np.uint8, np.uint16):
+        pixels = pixels.astype(np.float64)
+    report = diagnose(pixels, weights=weights, channel_axis=-1 if pixels.ndim == 3 else None)
+    if as_json:
+        print(json.dumps({"file": str(source), **report.to_dict()}), flush=True)
+    else:
+        print(*([f"{source}:"] if named else []), report, *([""] if named else []), sep="\n", flush=True)
+    if target is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        io.write(target, np.asarray(report.plot(source.name)), overwrite=overwrite)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())

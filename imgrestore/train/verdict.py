@@ -1,0 +1,230 @@
+"""Fit the verdict, which weighs clues: ``python -m imgrestore.train.verdict CLEAN... --out verdict.safetensors``.
+
+Clues take seconds a picture, the fit itself a minute. So clues are kept in a file of JSON lines, and a run that was
+stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from imgrestore import io
+from imgrestore.data.damages import damaged, finished
+from imgrestore.data.pack import read_pack
+from imgrestore.diagnosis.clues import clues_of
+from imgrestore.diagnosis.views import Views, views_of
+from imgrestore.nets.diagnoser import DAMAGES, Diagnoser
+from imgrestore.nets.verdict import Verdict, VerdictConfig
+from imgrestore.nets.weights import load, write_net
+from imgrestore.train.checkpoint import write_bytes
+
+__all__ = ["Case", "drawn", "fitted", "gathered", "photographed"]
+
+SIZE = 512
+# Shares of drawn pictures without damage and with two, and of those that stay as the forward model left them.
+SOUND, TWO, RAW = 0.25, 0.1, 0.5
+ATTEMPTS = 8
+# The fit: steps, pictures a step, learning rate, decay, clues left out at random, and pictures that each member sees.
+STEPS, BATCH, RATE, DECAY, LEFT_OUT, SEEN = 600, 256, 0.01, 0.5, 0.3, 0.8
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture to learn from.
+
+    Attributes
+    ----------
+    key : str
+        Which it is.
+    picture : ndarray of uint8, shape (H, W, 3)
+    damages : tuple of str
+        What it shows; empty for nothing.
+    """
+
+    key: str
+    picture: NDArray[np.uint8]
+    damages: tuple[str, ...]
+
+
+def drawn(pictures: Sequence[NDArray[np.uint8]], count: int, seed: int = 1) -> Iterator[Case]:
+    """Clean pictures, damaged by the forward models.
+
+    Parameters
+    ----------
+    pictures : sequence of ndarray of uint8, shape (H, W, 3)
+    count : int
+    seed : int
+        The same seed and pictures make the same cases.
+
+    Yields
+    ------
+    Case
+        Half of them with other tones, noise and storage, as files have them.
+    """
+    for number in range(count):
+        rng = np.random.default_rng((seed, number))
+        chance = rng.random()
+        wanted = 0 if chance < SOUND else 2 if chance < SOUND + TWO else 1
+        names = tuple(str(name) for name in rng.choice(np.array(DAMAGES), wanted, replace=False))
+        for attempt in range(ATTEMPTS):
+            rng = np.random.default_rng((seed, number, attempt))
+            clean, other = (pictures[int(rng.integers(len(pictures)))] for _ in range(2))
+            case = damaged(clean, names, SIZE, rng, other)
+            if int(case.present.sum()) == wanted:
+                planes = case.picture if rng.random() < RAW else finished(case, rng).picture
+                pixels = (planes * 255).round().byte().movedim(0, -1).numpy()
+                yield Case(f"drawn {seed} {number}", np.ascontiguousarray(pixels), names)
+                break
+
+
+def photographed(damage: str, folder: str | Path, most: int) -> Iterator[Case]:
+    """Photographs that show one damage, or none.
+
+    Parameters
+    ----------
+    damage : str
+        One of `imgrestore.nets.diagnoser.DAMAGES`, or "none".
+    folder : path
+        Files that `imgrestore.io.read` reads.
+    most : int
+        Of more files so many are taken, spread evenly.
+
+    Yields
+    ------
+    Case
+    """
+    paths = [path for path in sorted(Path(folder).iterdir()) if io.is_picture(path)]
+    step = max(1.0, len(paths) / most)
+    for path in paths if step == 1 else [paths[int(i * step)] for i in range(most)]:
+        picture = io.read(path)
+        pixels = picture.pixels[..., :3] if picture.pixels.ndim == 3 else picture.pixels
+        yield Case(f"{damage} {path.name}", pixels, () if damage == "none" else (damage,))
+
+
+def gathered(cases: Iterator[Case], store: Path, net: Diagnoser) -> list[dict[str, Any]]:
+    """The clues of all cases; those that are in the store already are not looked for again.
+
+    Parameters
+    ----------
+    cases : iterator of Case
+    store : Path
+        A file of JSON lines, to which is added.
+    net : Diagnoser
+
+    Returns
+    -------
+    list of dict
+        With "key", "damages" and "clues".
+    """
+    known = {}
+    if store.exists():
+        for line in store.read_text().splitlines():
+            row = json.loads(line)
+            known[row["key"]] = row
+    rows = []
+    with store.open("a") as stream:
+        for case in cases:
+            if case.key not in known:
+                axis = -1 if case.picture.ndim == 3 else None
+                views: Views = views_of(case.picture, axis)
+                row = {"key": case.key, "damages": case.damages, "clues": clues_of(views, net).numbers}
+                stream.write(json.dumps(row) + "\n")
+                stream.flush()
+                known[case.key] = row
+            rows.append(known[case.key])
+    return rows
+
+
+def fitted(rows: Sequence[dict[str, Any]], seed: int = 0) -> Verdict:
+    """Fit a verdict to clues.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        As `gathered` gives them.
+    seed : int
+
+    Returns
+    -------
+    Verdict
+    """
+    names = tuple(sorted(rows[0]["clues"]))
+    numbers = torch.tensor([[row["clues"][name] for name in names] for row in rows])
+    truth = torch.tensor([[float(name in row["damages"]) for name in DAMAGES] for row in rows])
+    torch.manual_seed(seed)
+    net = Verdict(VerdictConfig(names))
+    net.mean.copy_(numbers.mean(0))
+    net.deviation.copy_(numbers.std(0).clamp_min(1e-3))
+    seen = max(1, round(SEEN * len(rows)))
+    parts = torch.stack([torch.randperm(len(rows))[:seen] for _ in range(net.config.members)])
+    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS)
+    for _ in range(STEPS):
+        chosen = parts[:, torch.randperm(seen)[:BATCH]]
+        told = net.each(_thinned(numbers[chosen], net.mean))
+        loss = F.binary_cross_entropy_with_logits(told, truth[chosen], reduction="none").sum(-1).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return net.eval()
+
+
+def _thinned(numbers: Tensor, mean: Tensor) -> Tensor:
+    """Clues of which some say nothing, so that none is relied on alone."""
+    return torch.where(torch.rand(numbers.shape) < LEFT_OUT, mean, numbers)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Gather clues and fit.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the command line by default.
+    """
+    parser = argparse.ArgumentParser("python -m imgrestore.train.verdict", description=__doc__)
+    parser.add_argument("clean", nargs="+", help="folders of clean pictures, or files packed by imgrestore.data")
+    parser.add_argument("--real", action="append", default=[], metavar="DAMAGE=FOLDER", help="photographs that show it")
+    parser.add_argument("--cases", type=int, default=900, help="how many pictures are drawn")
+    parser.add_argument("--most", type=int, default=40, help="photographs of each folder")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, required=True, help="the weights; clues and card lie beside them")
+    given = parser.parse_args(arguments)
+    real = [entry.partition("=")[::2] for entry in given.real]
+    for damage, folder in real:
+        if damage not in (*DAMAGES, "none") or not Path(folder).is_dir():
+            parser.error(f"--real {damage}={folder}: expected one of {', '.join(DAMAGES)} or none, and a folder")
+    pictures = [picture for source in given.clean for picture in read_pack(source).values()]
+    net = load("diagnose")
+    assert isinstance(net, Diagnoser)
+    store = given.out.with_suffix(".clues.jsonl")
+    rows = gathered(drawn(pictures, given.cases, given.seed), store, net)
+    for damage, folder in real:
+        rows += gathered(photographed(damage, folder, given.most), store, net)
+    found = fitted(rows, given.seed)
+    card = {
+        "task": "verdict",
+        "net": "Verdict",
+        "config": found.config.to_dict(),
+        "data": [Path(source).name for source in given.clean] + [Path(folder).name for _, folder in real],
+        "pictures": {name: sum(name in row["damages"] for row in rows) for name in DAMAGES}
+        | {"none": sum(not row["damages"] for row in rows)},
+        "sha256": write_net(given.out, found, "verdict"),
+    }
+    write_bytes(given.out.with_suffix(".json"), (json.dumps(card, indent=2) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()
