@@ -137,7 +137,6 @@ def restore_file(
         warnings.simplefilter("always", UserWarning)
         picture = io.read(job.source)
         pixels, shown = restore_picture(picture, work, Watch(told.append, moved), details=details)
-        io.write(job.target, pixels, like=picture, overwrite=overwrite)
         if job.psf is not None and shown is not None and shown.psf is not None:
             from imgrestore.psf_file import write_psf
 
@@ -147,6 +146,8 @@ def restore_file(
 
             page = f" · page 1 of {picture.pages}" if picture.has_pages and work.space == 2 else ""
             io.write(job.sheet, np.asarray(draw(shown, title=job.source.name + page)), overwrite=overwrite)
+        # Last, so that the rest is there where the picture is.
+        io.write(job.target, pixels, like=picture, overwrite=overwrite)
     warned = dict.fromkeys(one_line(w.message) for w in heard if issubclass(w.category, UserWarning))
     notes = shown.notes if verbose and shown is not None else ()
     return [*warned, *told, *(note for note in notes if not any(line.endswith(note) for line in told))]
