@@ -12,7 +12,7 @@ import imgrestore
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(imgrestore.__file__).parent
 FLOORS = (
-    ("types", "psf", "psf_field", "pixels", "light", "io", "sheet", "sheet_page", "_native"),
+    ("types", "psf", "psf_field", "psf_file", "pixels", "light", "io", "job", "sheet", "sheet_page", "_native"),
     ("ops",),
     ("degrade", "metrics"),
     ("classical", "nets", "losses"),

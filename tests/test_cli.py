@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 import imgrestore
 from imgrestore import Psf, io
-from imgrestore.cli import app, deblur, files, info, run
+from imgrestore.cli import app, deblur, info, run
+from imgrestore.job import Job, reason
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(40, 200, (24, 30), np.uint8)
@@ -268,8 +269,8 @@ def test_errors_of_the_library_are_one_line(monkeypatch):
     result = call("deblur", "in.png", "-o", "out.png", *FAST)
     assert result.exit_code == 1
     assert result.stderr == "in.png: RuntimeError: first second\n"
-    job = files.Job(None, None)
-    assert run._reason(MemoryError(), job) == "there is not enough memory for it"
+    job = Job(None, None)
+    assert reason(MemoryError(), job) == "there is not enough memory for it"
 
 
 def test_interrupt_leaves_what_was_done(here, monkeypatch):

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from imgrestore import Psf, Restoration, io
 from imgrestore.cli import app, run
-from imgrestore.cli.psf_file import write_psf
+from imgrestore.psf_file import write_psf
 
 PICTURE = np.random.default_rng(0).integers(40, 200, (24, 30), np.uint8)
 FAST = ["--psf", "gaussian:1", "--method", "wiener"]

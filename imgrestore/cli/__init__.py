@@ -11,7 +11,7 @@ import typer
 
 from imgrestore import __version__
 
-from . import deblur, demoire, dereflect, derust, deshadow, despecular, evaluate, explain, export, info, train
+from . import batch, deblur, demoire, dereflect, derust, deshadow, despecular, evaluate, explain, export, info, train
 
 __all__ = ["app"]
 
@@ -22,8 +22,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for task in (deblur, demoire, deshadow, dereflect, despecular, derust):
-    app.command(task.__name__.rpartition(".")[2], no_args_is_help=True)(task.command)
+TASKS = {
+    task.__name__.rpartition(".")[2]: task.command
+    for task in (deblur, demoire, deshadow, dereflect, despecular, derust)
+}
+for name, task in TASKS.items():
+    app.command(name, no_args_is_help=True)(task)
+app.add_typer(batch.group(TASKS), name="batch")
 # The words after --methods.
 app.command("evaluate", no_args_is_help=True, context_settings={"allow_extra_args": True})(evaluate.command)
 app.command("export", no_args_is_help=True)(export.command)

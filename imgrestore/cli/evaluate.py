@@ -222,9 +222,7 @@ def _print(scores: Scores | MaskScores) -> None:
         mean = scores.mean(method)
         figures = [form.format(getattr(mean, field)) for _, field, form in columns]
         if method == "input":
-            figures = [
-                "" if field in OF_METHODS else one for one, (_, field, _) in zip(figures, columns, strict=True)
-            ]
+            figures = ["" if field in OF_METHODS else one for one, (_, field, _) in zip(figures, columns, strict=True)]
         table.add_row(method, *figures)
     Console(markup=False, highlight=False).print(table)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imgrestore import io
+from imgrestore.job import Job
 
 SHEETS = (".png", ".jpg", ".jpeg", ".webp")
 """The formats in which a sheet is worth keeping."""
@@ -18,25 +19,6 @@ PSFS = (".npy", ".tif", ".tiff", ".png")
 
 class UsageError(ValueError):
     """The command cannot be carried out as it was given; nothing was read or written."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One picture to restore.
-
-    Attributes
-    ----------
-    source, target : Path
-    sheet : Path or None
-        Where the sheet goes, if one is wanted.
-    psf : Path or None
-        Where the PSF goes, if it is to be kept.
-    """
-
-    source: Path
-    target: Path
-    sheet: Path | None = None
-    psf: Path | None = None
 
 
 @dataclass(frozen=True)

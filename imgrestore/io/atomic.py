@@ -23,6 +23,7 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[BinaryIO]:
     temporary = target.parent / f".imgrestore-{secrets.token_hex(8)}.tmp"
     try:
         with open(temporary, "w+b", opener=_only_new) as stream:
+            lock(stream)  # tells `remove_leftovers` that somebody is at work on it
             yield stream
             stream.flush()
             _copy_permissions(target, temporary)
@@ -37,6 +38,36 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             temporary.unlink()
     _sync_folder(target.parent)
+
+
+def remove_leftovers(folder: Path) -> int:
+    """Remove the temporary files that killed processes left in a folder; those that are being written stay.
+
+    Returns how many there were.
+    """
+    removed = 0
+    for path in folder.glob(".imgrestore-*.tmp"):
+        with contextlib.suppress(OSError), open(path, "r+b") as stream:
+            if lock(stream):
+                path.unlink()
+                removed += 1
+    return removed
+
+
+def lock(stream: BinaryIO) -> bool | None:
+    """Lock an open file until it is closed, at the latest by the end of the process, however that comes.
+
+    False where it is locked already, None where the system or the file system has no locks.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return None
+    return True
 
 
 def _only_new(path: str, flags: int) -> int:
