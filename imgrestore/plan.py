@@ -89,7 +89,7 @@ class Restored(Restoration):
         object.__setattr__(self, "reports", tuple(self.reports))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        make, parts = super().__reduce__()
+        _, parts = super().__reduce__()
         return Restored, (*parts, self.steps, self.reports)
 
 

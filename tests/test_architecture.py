@@ -20,7 +20,7 @@ FLOORS = (
     ("diagnosis", "plan", "data", "tiles", "evidence", "evidence_sheet"),
     (
         *("train", "scale"),
-        *("evaluate", "evaluate_cases", "evaluate_diagnosis", "evaluate_masks", "evaluate_methods"),
+        *("evaluate", "evaluate_cases", "evaluate_diagnosis", "evaluate_masks", "evaluate_methods", "evaluate_restore"),
         *("export", "export_recipes", "export_separator", "export_wiener"),
     ),
     ("cli", "web", "__main__"),

@@ -11,7 +11,22 @@ import typer
 
 from imgrestore import __version__
 
-from . import batch, deblur, demoire, dereflect, derust, deshadow, despecular, evaluate, explain, export, info, train
+from . import (
+    batch,
+    deblur,
+    demoire,
+    dereflect,
+    derust,
+    deshadow,
+    despecular,
+    diagnose,
+    evaluate,
+    explain,
+    export,
+    info,
+    restore,
+    train,
+)
 
 __all__ = ["app"]
 
@@ -24,12 +39,13 @@ app = typer.Typer(
 )
 TASKS = {
     task.__name__.rpartition(".")[2]: task.command
-    for task in (deblur, demoire, deshadow, dereflect, despecular, derust)
+    for task in (deblur, demoire, deshadow, dereflect, despecular, derust, restore)
 }
 for name, task in TASKS.items():
     app.command(name, no_args_is_help=True)(task)
 app.add_typer(batch.group(TASKS), name="batch")
 # The words after --methods.
+app.command("diagnose", no_args_is_help=True)(diagnose.command)
 app.command("evaluate", no_args_is_help=True, context_settings={"allow_extra_args": True})(evaluate.command)
 app.command("export", no_args_is_help=True)(export.command)
 app.command("explain", no_args_is_help=True)(explain.command)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .options import Details, Inputs, Overwrite, OwnWeights, Recursive
-from .run import INTERRUPTED
+from .run import FAILED, INTERRUPTED, USAGE, _say
 
 
 def command(
     inputs: Inputs,
-    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each picture instead of a table.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A line of JSON for each picture instead of a table.")
+    ] = False,
     sheet: Details = None,
     weights: OwnWeights = None,
     recursive: Recursive = False,
@@ -25,6 +26,8 @@ def command(
 
     A file that fails is reported in one line while the others go on; the exit status is then 1.
     """
+    from imgrestore.job import one_line
+
     from .files import UsageError, read_only
 
     try:
@@ -34,23 +37,25 @@ def command(
 
             verdict(weights)  # told now rather than of every picture
     except (UsageError, OSError, ValueError, TypeError) as error:
-        _say(f"imgrestore diagnose: {_one_line(error)}")
-        raise typer.Exit(2) from None
+        _say(f"imgrestore diagnose: {one_line(error)}")
+        raise typer.Exit(USAGE) from None
     failed = False
     try:
         for source, target in jobs:
             try:
                 _tell(source, target, weights, as_json=as_json, named=len(jobs) > 1, overwrite=overwrite)
             except (OSError, ValueError, TypeError, ImportError) as error:
-                _say(f"{source}: {_one_line(error)}")
+                _say(f"{source}: {one_line(error)}")
                 failed = True
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
-def _tell(source: Path, target: Path | None, weights: Path | None, *, as_json: bool, named: bool, overwrite: bool) -> None:
+def _tell(
+    source: Path, target: Path | None, weights: Path | None, *, as_json: bool, named: bool, overwrite: bool
+) -> None:
     """Diagnose a file, print what was found, and draw it where that is asked for."""
     import numpy as np
 
@@ -73,11 +78,3 @@ def _tell(source: Path, target: Path | None, weights: Path | None, *, as_json: b
     if target is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
         io.write(target, np.asarray(report.plot(source.name)), overwrite=overwrite)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())

@@ -16,6 +16,7 @@ from .run import INTERRUPTED
 if TYPE_CHECKING:
     from imgrestore.evaluate import Scores
     from imgrestore.evaluate_masks import MaskScores
+    from imgrestore.train.confusion import Confusion
 
 # What the table tells of means: heading, field and format. Pictures have some of these fields, masks the others.
 COLUMNS = (
@@ -43,6 +44,7 @@ class TaskName(str, Enum):
     despecular = "despecular"
     derust = "derust"
     diagnose = "diagnose"
+    restore = "restore"
 
 
 Task = Annotated[TaskName, typer.Argument(metavar="TASK", help=", ".join(one.value for one in TaskName) + ".")]
@@ -84,8 +86,10 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Of the damages and the noise.")] = 0,
     weights: Weights = None,
     cases: Annotated[
-        int | None, typer.Option(min=1, help="diagnose: pictures to draw from the clean ones; 600 by default.")
+        int | None,
+        typer.Option(min=1, help="Pictures to draw from the clean ones: for diagnose 600 by default, for restore 300."),
     ] = None,
+    two: Annotated[bool, typer.Option("--two", help="restore: two damages in every picture.")] = False,
     csv: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write a line for each picture and method; for diagnose, the confusions."),
@@ -102,12 +106,18 @@ def command(
     task finds agree with these: intersection over union, balanced error, precision and recall.
 
     For diagnose DIR holds clean pictures, from which as many with each damage are drawn as without any; the table tells
-    accuracy, F1 and which damage is taken for which.
+    accuracy, F1 and which damage is taken for which, by the classifier alone.
+
+    For restore DIR holds clean pictures, too. A fifth of what is drawn is sound. The table tells what the whole
+    diagnosis, with the evidence of physics, takes for what, and what restore gains beside the task that is right.
     """
-    if task is TaskName.diagnose:
+    if task in (TaskName.diagnose, TaskName.restore):
         more = " ".join(context.args) or None
         given = {"methods": methods, "limit": limit, "mask": with_mask, "psf": psf, "noise": noise, "arguments": more}
-        _diagnose(folder, given, cases, seed, weights, csv, overwrite)
+        if task is TaskName.diagnose:
+            _diagnose(folder, {**given, "two": two}, cases, seed, weights, csv, overwrite)
+        else:
+            _restore(folder, {**given, "weights": weights, "csv": csv}, cases, seed, two)
         return
 
     marked = _is_marked(folder)
@@ -118,8 +128,8 @@ def command(
 
         chosen = _methods(methods, context.args) or METHODS
         _check_csv(csv, overwrite)
-        if cases is not None:
-            raise ValueError(f"--cases is {cases}; expected none: diagnose alone takes it")
+        if cases is not None or two:
+            raise ValueError("--cases or --two is given; expected none: only diagnose and restore take it")
         common: dict[str, Any] = {"methods": chosen, "limit": limit, "weights": weights, "progress": progress}
         if not marked:
             made: dict[str, Any] = {"noise": noise, "seed": seed, "psf": psf, "with_mask": with_mask}
@@ -172,30 +182,54 @@ def _diagnose(
     overwrite: bool,
 ) -> None:
     """Score a diagnosis."""
-    from rich.console import Console
-    from rich.table import Table
-
     with _failures():
         from imgrestore.evaluate_diagnosis import CASES, evaluate_diagnosis
         from imgrestore.io.atomic import whole_file
 
-        for name, value in given.items():
-            if value not in (None, False):
-                raise ValueError(f"{name} is given, but diagnose takes none; expected --cases, --seed and --weights")
+        _check_none("diagnose", given, "--cases, --seed and --weights")
         _check_csv(csv, overwrite)
         with _progress() as progress:
             found = evaluate_diagnosis(folder, cases=cases or CASES, seed=seed, weights=weights, progress=progress)
         if csv is not None:
             with whole_file(csv, overwrite) as stream:
                 stream.write(found.to_csv().encode())
+    _print_confusion("diagnose", found)
+
+
+def _restore(folder: Path, given: dict[str, Any], cases: int | None, seed: int, two: bool) -> None:
+    """Score a diagnosis and what is done about it."""
+    with _failures():
+        from imgrestore.evaluate_restore import CASES, evaluate_restore
+
+        _check_none("restore", given, "--cases, --seed and --two")
+        with _progress() as progress:
+            found = evaluate_restore(folder, cases=cases or CASES, seed=seed, two=two, progress=progress)
+    if not two:
+        _print_confusion("restore", found.confusion)
+    sound = sum(not one.damages for one in found.scores)
+    print(f"gain: {found.gain:+.2f} dB; the right task alone: {found.gain_alone:+.2f} dB")
+    if sound:
+        print(f"{sound} sound pictures: at least {found.least_sound:.1f} dB to themselves, {found.harmed} below 45 dB")
+
+
+def _check_none(task: str, given: dict[str, Any], expected: str) -> None:
+    for name, value in given.items():
+        if value not in (None, False):
+            raise ValueError(f"{name} is given, but {task} takes none; expected {expected}")
+
+
+def _print_confusion(name: str, found: Confusion) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     count = int(found.counts.sum())
-    title = f"diagnose: {count} pictures, accuracy {found.accuracy:.3f}, macro F1 {found.macro_f1:.3f}"
+    title = f"{name}: {count} pictures, accuracy {found.accuracy:.3f}, macro F1 {found.macro_f1:.3f}"
     table = Table(title=title, title_justify="left")
     table.add_column("truth", no_wrap=True)
     for heading in ("F1", *found.names):
         table.add_column(heading, justify="right")
-    for name, row in zip(found.names, found.counts, strict=True):
-        table.add_row(name, f"{found.f1[name]:.2f}", *(str(int(one)) for one in row))
+    for label, row in zip(found.names, found.counts, strict=True):
+        table.add_row(label, f"{found.f1[label]:.2f}", *(str(int(one)) for one in row))
     Console(markup=False, highlight=False).print(table)
 
 

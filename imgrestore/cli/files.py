@@ -81,6 +81,35 @@ def plan(
     return jobs
 
 
+def read_only(inputs: Sequence[str], *, sheet: str | None, recursive: bool) -> list[tuple[Path, Path | None]]:
+    """Expand files, folders and patterns for a command that writes at most a sheet for each.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        As in `plan`.
+    sheet : str or None
+        As `details` in `plan`.
+    recursive : bool
+        Go down into folders.
+
+    Returns
+    -------
+    list of (Path, Path or None)
+        A picture, and where its sheet goes.
+
+    Raises
+    ------
+    UsageError
+        As in `plan`.
+    """
+    found = _expand(inputs, recursive)
+    return [
+        (item.path, None if sheet is None else _beside("--details", sheet, SHEETS, item.inside, len(found)))
+        for item in found
+    ]
+
+
 def _expand(inputs: Sequence[str], recursive: bool) -> list[_Found]:
     found: dict[str, _Found] = {}
     for given in inputs:

@@ -67,7 +67,8 @@ class DamagedPicture:
     changed : Tensor of float32, shape (6, H, W)
         By how much each damage has changed each pixel: the square of it, a mean over the colours.
     twin : DamagedPicture, optional
-        The same without the last of its damages; None for a sound picture.
+        The same without the last of its damages, which has a twin in turn where it has any left; None for a sound
+        picture. Damages after it may have cut their rims off evenly.
     """
 
     picture: Tensor
@@ -255,7 +256,7 @@ def _with(
             # A blurred scene is what is left in the middle of it.
             top, left = ((n - m) // 2 for n, m in zip(case.changed.shape[1:], after.shape[1:], strict=True))
             unchanged = case.changed[:, top : top + after.shape[1], left : left + after.shape[2]]
-            twin = replace(case, picture=before.clamp(0, 1), changed=unchanged, twin=None)
+            twin = replace(case, picture=before.clamp(0, 1), changed=unchanged)
             present, strength, changed = case.present.clone(), case.strength.clone(), unchanged.clone()
             index = DAMAGES.index(name)
             present[index], strength[index] = 1.0, found

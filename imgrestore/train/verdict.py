@@ -127,23 +127,33 @@ def gathered(cases: Iterator[Case], store: Path, net: Diagnoser) -> list[dict[st
     list of dict
         With "key", "damages" and "clues".
     """
-    known = {}
-    if store.exists():
-        for line in store.read_text().splitlines():
-            row = json.loads(line)
-            known[row["key"]] = row
+    known = _read(store)
+    # A line that a killed run did not finish goes.
+    store.write_text("".join(json.dumps(row) + "\n" for row in known.values()))
     rows = []
     with store.open("a") as stream:
         for case in cases:
             if case.key not in known:
                 axis = -1 if case.picture.ndim == 3 else None
                 views: Views = views_of(case.picture, axis)
-                row = {"key": case.key, "damages": case.damages, "clues": clues_of(views, net).numbers}
+                row = {"key": case.key, "damages": list(case.damages), "clues": clues_of(views, net).numbers}
                 stream.write(json.dumps(row) + "\n")
                 stream.flush()
                 known[case.key] = row
             rows.append(known[case.key])
     return rows
+
+
+def _read(store: Path) -> dict[str, dict[str, Any]]:
+    """The rows of a store, by key."""
+    known = {}
+    for line in store.read_text().splitlines() if store.exists() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        known[row["key"]] = row
+    return known
 
 
 def fitted(rows: Sequence[dict[str, Any]], seed: int = 0) -> Verdict:
