@@ -192,6 +192,7 @@ class _Run:
         self._flying: dict[str, tuple[Order, Any]] = {}
         self._begun: Counter[int] = Counter()
         self._given: Counter[int] = Counter()
+        self._errors: Counter[int] = Counter()
         self._counted = (0.0, 0)
 
     @contextmanager
@@ -227,7 +228,7 @@ class _Run:
             self._give(order, completed)
         for future, result in completed:
             order = self._flying.pop(future.key)[0]
-            outcome = self._outcome(order, future.status, result, alone)
+            outcome = self._outcome(order, future.status, result)
             if outcome is None:
                 self._give(order, completed)
             elif outcome.again == "alone" and not alone:
@@ -250,11 +251,13 @@ class _Run:
         self._flying[key] = order, future
         completed.add(future)
 
-    def _outcome(self, order: Order, status: str, result: Any, alone: bool) -> Outcome | None:
+    def _outcome(self, order: Order, status: str, result: Any) -> Outcome | None:
         """What became of a picture; None where it is to be tried again."""
         if status == "finished":
-            tries_left = self._given[order.number] <= self.manner.retries
-            return None if result.again == "yes" and tries_left and not alone else result
+            if result.again != "yes" or self._errors[order.number] >= self.manner.retries:
+                return result
+            self._errors[order.number] += 1
+            return None
         error = result[1] if isinstance(result, tuple) else result
         if status != "error":
             raise ConnectionError(f"the scheduler {self.client.scheduler.address} is gone ({_line(error)})")
@@ -267,6 +270,7 @@ class _Run:
     def _end(self, order: Order, outcome: Outcome) -> None:
         attempts = max(1, self._begun.pop(order.number, 0))
         self._given.pop(order.number, None)
+        self._errors.pop(order.number, None)
         setattr(self.totals, outcome.status, getattr(self.totals, outcome.status) + 1)
         self.report.end(order, outcome, attempts)
         self.heard(order, outcome)

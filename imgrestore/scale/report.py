@@ -59,6 +59,8 @@ class Report:
     """
 
     def __init__(self, path: Path, task: str, settings: str, *, resume: bool = False) -> None:
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder; expected a file for the report")
         self.path, self.task, self.settings = path, task, settings
         self.begun = path.with_name(f"{path.name}.begun")
         path.parent.mkdir(parents=True, exist_ok=True)
