@@ -13,6 +13,7 @@ import numpy as np
 
 from imgrestore import io
 from imgrestore.job import Job, Work
+from imgrestore.scale import orders
 from imgrestore.scale.batch import Manner, Totals, absolute, restore_many
 from imgrestore.scale.cluster import connected
 from imgrestore.scale.report import Report, digest
@@ -62,6 +63,11 @@ def batch(client, folder, out, *, heard=lambda order, outcome: None, seconds=0.1
     finally:
         report.close(complete=totals.ended == len(jobs))
     return totals, lines(report.path)[before:]
+
+
+def busy():
+    """Whether this worker is at a picture."""
+    return orders._ONE.locked()
 
 
 def main():

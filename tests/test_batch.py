@@ -23,7 +23,7 @@ from imgrestore.scale.orders import NOTHING, Order, Outcome, restore, states_of
 from imgrestore.scale.report import Report, digest
 
 pytest.importorskip("distributed")
-from batch_cases import FLAKY, KILLER, batch, cluster, lines, pictures, slow, wait_for
+from batch_cases import FLAKY, KILLER, batch, busy, cluster, lines, pictures, slow, wait_for
 
 from imgrestore.scale.cluster import connected
 
@@ -152,7 +152,8 @@ def test_resume_after_the_client_was_killed(address, client, tmp_path):
     wait_for(lambda: len(lines(out / "report.jsonl")) >= 5, process)
     process.send_signal(signal.SIGKILL)
     process.wait(timeout=30)
-    wait_for(lambda: not any(client.processing().values()))  # a worker ends the picture that it is at
+    wait_for(lambda: not any(client.processing().values()))
+    wait_for(lambda: not any(client.run(busy).values()))  # a worker ends the picture that it is at
     finished = identities(out)
     assert 5 <= len(finished) < 30
     written = lines(out / "report.jsonl")
