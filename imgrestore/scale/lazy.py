@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import secrets
 from collections.abc import Sequence
 from functools import partial
@@ -71,7 +72,7 @@ def map(task: str, array: Any, *, channel_axis: Literal["auto", -1] | None = "au
     lazy = _as_dask(array)
     if _is_batch(lazy.shape, channel_axis):
         return _batch(task, lazy, channel_axis, options)
-    return _picture(task, lazy, options)
+    return _picture(task, lazy, {"channel_axis": channel_axis, **options})
 
 
 def _picture(task: str, array: Any, options: dict[str, Any]) -> Any:
@@ -108,6 +109,10 @@ def _tile(
 
 
 def _batch(task: str, array: Any, channel_axis: Any, options: dict[str, Any]) -> Any:
+    import imgrestore
+
+    # What is wrong with the call is told now, rather than of every picture.
+    inspect.signature(getattr(imgrestore, task)).bind(None, **options)
     # Whole pictures: the chunks of the first axis stay as they are.
     whole = array.rechunk(dict.fromkeys(range(1, array.ndim), -1))
     axis = None if array.ndim == 3 else channel_axis
@@ -149,6 +154,8 @@ def _as_dask(array: Any) -> Any:
         raise TypeError(f"array is a {type(array).__name__}; expected an array of dask, zarr or NumPy")
     if any(not np.isfinite(length) for length in lazy.shape):
         raise ValueError(f"array has shape {lazy.shape}; expected one that is known: call compute_chunk_sizes() first")
+    if lazy.dtype.kind not in "uf":
+        raise TypeError(f"array has dtype {lazy.dtype}; expected uint8, uint16 or floating point")
     if 0 in lazy.shape:
         raise ValueError(f"array is empty (shape {lazy.shape}); expected at least one pixel")
     return lazy
