@@ -35,6 +35,7 @@ def whole(blurred):
         (96, 90),
         ((50, 46), (20, 31, 39)),
         (7, 11),  # smaller than the halo
+        (5, 90),
     ],
 )
 def test_same_as_whole_in_the_chunks_given(blurred, whole, chunks):

@@ -82,8 +82,8 @@ def _picture(task: str, array: Any, options: dict[str, Any]) -> Any:
     da, dask = needed("dask.array"), needed("dask")
     merged = _merged(array, prepared.halo)
     seen = merged
-    if prepared.halo:
-        depth = {0: prepared.halo, 1: prepared.halo}
+    depth = {axis: prepared.halo for axis in (0, 1) if len(merged.chunks[axis]) > 1}
+    if prepared.halo and depth:
         seen = da.overlap.overlap(merged, depth, boundary="none", allow_rechunk=False)
     # In the graph once, and sent once to each worker.
     shared = dask.delayed(prepared, name=f"prepared-{secrets.token_hex(8)}", traverse=False)
