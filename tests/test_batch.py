@@ -209,6 +209,7 @@ def test_a_scheduler_that_is_not_there(tmp_path):
     result = call("batch", "deblur", tmp_path / "in", "-o", tmp_path / "out", "--scheduler", "nonsense://", *FAST)
     assert result.exit_code == 1
     assert "--scheduler nonsense://: no scheduler answers there" in result.stderr
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["report.jsonl"]
 
 
 def test_every_task_has_its_batch():

@@ -147,6 +147,7 @@ def restore_many(
     except BaseException:
         run.abandon()
         raise
+    tidy(jobs)
 
 
 def tidy(jobs: Iterable[Job]) -> None:
@@ -185,6 +186,7 @@ class _Run:
         self.client, self.report, self.manner, self.totals, self.heard = client, report, manner, totals, heard
         self.name = f"imgrestore-{secrets.token_hex(6)}"
         self.module = work.task.__module__
+        self.address = client.scheduler.address
         # The processes of a cluster of this process's own get the interrupts of its terminal.
         self.quiet = client.cluster is not None
         self.packed = cloudpickle.dumps(work)
@@ -260,7 +262,7 @@ class _Run:
             return None
         error = result[1] if isinstance(result, tuple) else result
         if status != "error":
-            raise ConnectionError(f"the scheduler {self.client.scheduler.address} is gone ({_line(error)})")
+            raise ConnectionError(f"the scheduler {self.address} is gone")
         if isinstance(error, needed("distributed").KilledWorker):
             begun = max(1, self._begun[order.number])
             text = f"{begun} workers died over it, of too little memory or a crash in native code"

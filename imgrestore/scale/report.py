@@ -132,7 +132,7 @@ class Report:
     def close(self, *, complete: bool) -> None:
         """Close both; where every picture has its line, the list of what was begun goes."""
         self._begun.close()
-        if complete:
+        if complete or not self.begun.stat().st_size:
             self.begun.unlink(missing_ok=True)
         self._report.close()
 
