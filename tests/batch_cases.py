@@ -94,14 +94,15 @@ def main():
 def cluster(folder, workers=2):
     """A scheduler and workers as `dask scheduler` and `dask worker` start them; yields the address."""
     scheduler_file, log = folder / "scheduler.json", open(folder / "log", "wb")  # noqa: SIM115
-    words = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(scheduler_file)]
+    words = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--idle-timeout", "300s"]
+    words += ["--scheduler-file", str(scheduler_file)]
     options = {"stdout": log, "stderr": log, "cwd": folder, "start_new_session": True}
     processes = [child.start("-m", "dask", "scheduler", *words, **options)]
     try:
         wait_for(lambda: scheduler_file.exists() and scheduler_file.read_text().endswith("}"), processes[0])
         address = json.loads(scheduler_file.read_text())["address"]
         words = ["--nthreads", "1", "--memory-limit", "0", "--no-dashboard", "--host", "127.0.0.1"]
-        words += ["--local-directory", str(folder), address]
+        words += ["--death-timeout", "60s", "--local-directory", str(folder), address]
         processes += [child.start("-m", "dask", "worker", *words, **options) for _ in range(workers)]
         yield address
     finally:

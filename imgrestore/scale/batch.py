@@ -270,8 +270,8 @@ class _Run:
         return Outcome("failed", 0.0, error=f"{type(error).__name__}: {_line(error)}")
 
     def _end(self, order: Order, outcome: Outcome) -> None:
-        attempts = max(1, self._begun.pop(order.number, 0))
-        self._given.pop(order.number, None)
+        # Dask begins a picture again by itself, and a worker may die before it tells what it began.
+        attempts = max(self._begun.pop(order.number, 0), self._given.pop(order.number))
         self._errors.pop(order.number, None)
         setattr(self.totals, outcome.status, getattr(self.totals, outcome.status) + 1)
         self.report.end(order, outcome, attempts)
