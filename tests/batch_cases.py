@@ -102,7 +102,7 @@ def cluster(folder, workers=2):
         wait_for(lambda: scheduler_file.exists() and scheduler_file.read_text().endswith("}"), processes[0])
         address = json.loads(scheduler_file.read_text())["address"]
         words = ["--nthreads", "1", "--memory-limit", "0", "--no-dashboard", "--host", "127.0.0.1"]
-        words += ["--death-timeout", "60s", "--local-directory", str(folder), address]
+        words += ["--death-timeout", "200s", "--local-directory", str(folder), address]
         processes += [child.start("-m", "dask", "worker", *words, **options) for _ in range(workers)]
         yield address
     finally:
