@@ -212,9 +212,7 @@ def _without_traces(model: Any) -> Any:
     return model
 
 
-def _compare(
-    content: bytes, recipe: Recipe, size: tuple[int, int] | None
-) -> tuple[float, tuple[tuple[int, ...], ...]]:
+def _compare(content: bytes, recipe: Recipe, size: tuple[int, int] | None) -> tuple[float, tuple[tuple[int, ...], ...]]:
     """The largest difference between the file's result and the net's, on two sets of random inputs."""
     import numpy as np
     import onnxruntime

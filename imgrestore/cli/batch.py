@@ -157,7 +157,7 @@ def _carry_out(asked: Asked, many: dict[str, Any]) -> None:
         tidy(jobs)
         _say(f"interrupted: {totals} of {len(jobs)}; --resume goes on")
         raise typer.Exit(INTERRUPTED) from None
-    except (ConnectionError, RuntimeError) as error:
+    except (OSError, RuntimeError, ImportError) as error:  # the scheduler is gone, workers do not fit, no report
         _say(f"imgrestore batch {asked.name}: {one_line(error)}")
         _say(f"{totals} of {len(jobs)}; --resume goes on")
         raise typer.Exit(FAILED) from None

@@ -8,6 +8,7 @@ from typing import Any
 OPTIONAL = {
     "astropy": ("FITS files", "pip install 'imgrestore[fits]'"),
     "onnx": ("imgrestore export", "pip install 'imgrestore[onnx]'"),
+    "distributed": ("imgrestore batch", "pip install 'imgrestore[scale]'"),
     "matplotlib": ("curves of training", "pip install 'imgrestore[train]'"),
 }
 

@@ -258,4 +258,4 @@ def _log(value: float, least: float = 1e-4) -> float:
 
 
 def _finite(value: float) -> float:
-    return value if math.isfinite(value) else 0.0
+    return float(value) if math.isfinite(value) else 0.0

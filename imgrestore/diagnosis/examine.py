@@ -83,7 +83,7 @@ def diagnose(
         return _nothing(views, reason)
     net: Any = load("diagnose")
     clues = clues_of(views, net)
-    numbers = torch.tensor([[clues.numbers[name] for name in judge.config.clues]])
+    numbers = torch.tensor([[clues.numbers[name] for name in judge.config.clues]], dtype=torch.float32)
     with torch.no_grad():
         probability = torch.sigmoid(judge(numbers))[0]
     return _report(views, clues, dict(zip(judge.config.classes, probability.tolist(), strict=True)))

@@ -2,3 +2,7 @@
 
 It needs the extra ``scale``: ``pip install "imgrestore[scale]"``.
 """
+
+from .lazy import map
+
+__all__ = ["map"]

@@ -147,6 +147,7 @@ def restore_many(
     except BaseException:
         run.abandon()
         raise
+    tidy(jobs)
 
 
 def tidy(jobs: Iterable[Job]) -> None:
@@ -185,6 +186,7 @@ class _Run:
         self.client, self.report, self.manner, self.totals, self.heard = client, report, manner, totals, heard
         self.name = f"imgrestore-{secrets.token_hex(6)}"
         self.module = work.task.__module__
+        self.address = client.scheduler.address
         # The processes of a cluster of this process's own get the interrupts of its terminal.
         self.quiet = client.cluster is not None
         self.packed = cloudpickle.dumps(work)
@@ -192,6 +194,7 @@ class _Run:
         self._flying: dict[str, tuple[Order, Any]] = {}
         self._begun: Counter[int] = Counter()
         self._given: Counter[int] = Counter()
+        self._errors: Counter[int] = Counter()
         self._counted = (0.0, 0)
 
     @contextmanager
@@ -227,7 +230,7 @@ class _Run:
             self._give(order, completed)
         for future, result in completed:
             order = self._flying.pop(future.key)[0]
-            outcome = self._outcome(order, future.status, result, alone)
+            outcome = self._outcome(order, future.status, result)
             if outcome is None:
                 self._give(order, completed)
             elif outcome.again == "alone" and not alone:
@@ -250,14 +253,16 @@ class _Run:
         self._flying[key] = order, future
         completed.add(future)
 
-    def _outcome(self, order: Order, status: str, result: Any, alone: bool) -> Outcome | None:
+    def _outcome(self, order: Order, status: str, result: Any) -> Outcome | None:
         """What became of a picture; None where it is to be tried again."""
         if status == "finished":
-            tries_left = self._given[order.number] <= self.manner.retries
-            return None if result.again == "yes" and tries_left and not alone else result
+            if result.again != "yes" or self._errors[order.number] >= self.manner.retries:
+                return result
+            self._errors[order.number] += 1
+            return None
         error = result[1] if isinstance(result, tuple) else result
         if status != "error":
-            raise ConnectionError(f"the scheduler {self.client.scheduler.address} is gone ({_line(error)})")
+            raise ConnectionError(f"the scheduler {self.address} is gone")
         if isinstance(error, needed("distributed").KilledWorker):
             begun = max(1, self._begun[order.number])
             text = f"{begun} workers died over it, of too little memory or a crash in native code"
@@ -265,8 +270,9 @@ class _Run:
         return Outcome("failed", 0.0, error=f"{type(error).__name__}: {_line(error)}")
 
     def _end(self, order: Order, outcome: Outcome) -> None:
-        attempts = max(1, self._begun.pop(order.number, 0))
-        self._given.pop(order.number, None)
+        # Dask begins a picture again by itself, and a worker may die before it tells what it began.
+        attempts = max(self._begun.pop(order.number, 0), self._given.pop(order.number))
+        self._errors.pop(order.number, None)
         setattr(self.totals, outcome.status, getattr(self.totals, outcome.status) + 1)
         self.report.end(order, outcome, attempts)
         self.heard(order, outcome)

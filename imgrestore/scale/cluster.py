@@ -99,5 +99,6 @@ def connected(address: str) -> Iterator[Any]:
     except (OSError, ValueError, TimeoutError) as error:
         text = " ".join(str(error).split())
         raise ConnectionError(f"--scheduler {address}: no scheduler answers there ({text})") from None
-    with client:
+    # What goes wrong is told once, by those who use it.
+    with needed("distributed.utils").silence_logging_cmgr("CRITICAL"), client:
         yield client

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -149,25 +149,28 @@ def carry_out(order: Order, packed: bytes, topic: str, threads: int) -> Outcome:
     """
     from distributed import get_worker
 
-    from .places import device_here, pin
+    from .places import pin
 
     worker = get_worker()
     with _ONE:
         worker.log_event(topic, {"number": order.number})
         pin(threads or worker.state.nthreads)
-        return restore(order, _unpacked(packed, device_here()), worker.address)
+        return restore(order, _unpacked(packed), worker.address)
 
 
 @lru_cache(maxsize=2)
-def _unpacked(packed: bytes, device: str | None) -> Work:
+def _unpacked(packed: bytes) -> Work:
+    """The work, to be done on the GPU of this worker where it has one and the user names none."""
     import inspect
     import pickle
 
+    from .places import device_here
+
     work: Work = pickle.loads(packed)
-    takes = inspect.signature(work.task).parameters
-    if device is not None and "device" not in work.settings and "device" in takes:
-        work.settings["device"] = device
-    return work
+    if "device" in work.settings or "device" not in inspect.signature(work.task).parameters:
+        return work
+    device = device_here()
+    return work if device is None else replace(work, settings={**work.settings, "device": device})
 
 
 def _is_finished(order: Order) -> bool:

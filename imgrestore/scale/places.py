@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import threading
 from functools import lru_cache
@@ -13,11 +14,12 @@ from imgrestore.io.atomic import lock
 
 __all__ = ["VARIABLES", "assigned", "claim", "device_here", "hold", "pin"]
 
-VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 """What libraries look at as they are loaded for how many threads to take."""
 
 # Locks of the places that this process took; they are the system's to release when it dies.
 _HELD: list[Any] = []
+# What was told to libraries in each thread: torch's number is each thread's own.
 _PINNED = threading.local()
 
 
@@ -96,22 +98,18 @@ def device_here() -> str | None:
 
 
 def pin(threads: int) -> None:
-    """Let what is computed in this thread take so many threads and no more.
+    """Let what is computed in this thread take so many threads and no more, by libraries loaded now or later.
 
     Parameters
     ----------
     threads : int
     """
-    if getattr(_PINNED, "threads", None) == threads:
-        return
     for name in VARIABLES:
         os.environ[name] = str(threads)
-    import cv2
-    import torch
-
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
-    _PINNED.threads = threads
+    for library, function in (("torch", "set_num_threads"), ("cv2", "setNumThreads")):
+        if (loaded := sys.modules.get(library)) is not None and getattr(_PINNED, library, None) != threads:
+            getattr(loaded, function)(threads)
+            setattr(_PINNED, library, threads)
 
 
 def _user() -> int:

@@ -59,6 +59,8 @@ class Report:
     """
 
     def __init__(self, path: Path, task: str, settings: str, *, resume: bool = False) -> None:
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder; expected a file for the report")
         self.path, self.task, self.settings = path, task, settings
         self.begun = path.with_name(f"{path.name}.begun")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +132,7 @@ class Report:
     def close(self, *, complete: bool) -> None:
         """Close both; where every picture has its line, the list of what was begun goes."""
         self._begun.close()
-        if complete:
+        if complete or not self.begun.stat().st_size:
             self.begun.unlink(missing_ok=True)
         self._report.close()
 

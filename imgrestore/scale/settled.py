@@ -9,7 +9,7 @@ from typing import Any
 
 from imgrestore import __version__
 
-from .places import device_here, pin
+from .places import pin
 
 try:
     from distributed import WorkerPlugin
@@ -20,7 +20,7 @@ __all__ = ["Settled"]
 
 
 class Settled(WorkerPlugin):
-    """Pins the threads of a worker, gives it its GPU, and imports what its first picture would wait for.
+    """Pins the threads of a worker, and imports what its first picture would wait for.
 
     Parameters
     ----------
@@ -56,6 +56,7 @@ class Settled(WorkerPlugin):
         if self.quiet:
             with contextlib.suppress(ValueError):  # not the main thread
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
-        pin(self.threads or worker.state.nthreads)
-        device_here()
+        threads = self.threads or worker.state.nthreads
+        pin(threads)
         importlib.import_module(self.module)
+        pin(threads)
