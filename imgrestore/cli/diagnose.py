@@ -17,7 +17,7 @@ def command(
     as_json: Annotated[
         bool, typer.Option("--json", help="A line of JSON for each picture instead of a table.")
     ] = False,
-    sheet: Details = None,
+    details: Details = None,
     weights: OwnWeights = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
@@ -31,7 +31,7 @@ def command(
     from .files import UsageError, read_only
 
     try:
-        jobs = read_only(inputs, sheet=sheet, recursive=recursive)
+        jobs = read_only(inputs, sheet=details, recursive=recursive)
         if weights is not None:
             from imgrestore.diagnosis.examine import verdict
 

@@ -207,7 +207,7 @@ def _made_cautious(net: Verdict, numbers: Tensor, truth: Tensor, parts: Tensor) 
         return
     weight = strange.float()[..., None]
     odds = ((told * weight).sum(0) / weight.sum(0).clamp_min(1))[judged].amax(1)
-    net.bias -= torch.quantile(odds, SOUND_KEPT)
+    net.bias.sub_(torch.quantile(odds, SOUND_KEPT))
 
 
 def _thinned(numbers: Tensor, mean: Tensor) -> Tensor:
