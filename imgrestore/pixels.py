@@ -125,6 +125,7 @@ def to_planes(
     dtype: Any = None,
     device: Any = None,
     name: str = "image",
+    unit: float | None = None,
 ) -> Planes:
     """Check a picture and bring it into planes.
 
@@ -144,6 +145,9 @@ def to_planes(
         Of the planes; by default the picture's, for NumPy arrays the CPU.
     name : str
         What errors call the picture.
+    unit : float, optional
+        What 1 in the planes of a picture in floating point is to stand for: `Planes.peak` of a picture that this one is
+        a part of. Such a part may have no finite pixel. By default found from the picture's own range.
 
     Returns
     -------
@@ -180,11 +184,11 @@ def to_planes(
     ends = (0.0, 1.0) if kind in INTEGER_PEAKS else _ends(planes if has_alpha else tensor)
     finite = all(math.isfinite(end) for end in ends)
     good = planes.new_ones((), dtype=torch.bool).expand(planes.shape) if finite else torch.isfinite(planes.detach())
-    if not finite:
+    if not finite and unit is None:
         if not bool(good.any()):
             raise ValueError(f"{name} has no finite pixel; expected a picture that is not all NaN or infinite")
         ends = _ends(torch.where(good, planes, 0.0))
-    unit = INTEGER_PEAKS.get(kind) or _unit(*ends)
+    unit = INTEGER_PEAKS.get(kind) or unit or _unit(*ends)
     # Divided before it is narrowed: float64 holds numbers that float32 does not.
     if kind in FLOATS and unit != 1.0:
         planes = planes / unit

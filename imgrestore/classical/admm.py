@@ -61,6 +61,8 @@ def sparse_planes(
     lower: torch.Tensor | None = None,
     robust: bool = True,
     progress: Callable[[float], None] | None = None,
+    span: tuple[torch.Tensor, torch.Tensor] | None = None,
+    start: torch.Tensor | None = None,
 ) -> Solution:
     """Run `sparse_gradients` on planes of any range and number of channels.
 
@@ -73,6 +75,11 @@ def sparse_planes(
         Standard deviation of the noise.
     prior, num_iter, valid, saturated, progress
         As in `sparse_gradients`.
+    span : tuple of two torch.Tensor, optional
+        Range and lower end, as `span_of` gives them, of the picture that `data` is a part of: shape (N, 1, 1, ...), or
+        (N * C, 1, 1, ...) where each channel is a picture of its own.
+    start : torch.Tensor, shape (N, C, *domain), optional
+        Where the search begins, in the units of `data`; by default at `data`, mirrored.
     weight : float, optional
         For total variation in the units of `data`, for the hyper-Laplacian for a range of 1; from the noise by default.
     lower : torch.Tensor that broadcasts over (N, C, 1, ...), optional
@@ -99,18 +106,20 @@ def sparse_planes(
             lower=None if lower is None else _single(lower.expand(batch, channels, *lower.shape[2:])),
             robust=robust,
             progress=progress,
+            span=span,
+            start=None if start is None else _single(start),
         )
         shape = (batch, channels, *blur.domain)
         return Solution(found.scene.reshape(shape), found.blurred.reshape(shape))
-    span, offset = span_of(data, valid)
+    width, offset = span_of(data, valid) if span is None else span
     if blur.boundary == "zero":
         offset = torch.zeros_like(offset)  # dark outside means 0 in the units of the data
-    unit = (data - offset).div_(span)
-    level = sigma.expand(batch, channels, *sigma.shape[2:]).mean(dim=1, keepdim=True) / span
+    unit = (data - offset).div_(width)
+    level = sigma.expand(batch, channels, *sigma.shape[2:]).mean(dim=1, keepdim=True) / width
     if weight is None:
         strength = sparse_weight(level, prior)
     else:
-        strength = weight / span if prior == "tv" else torch.full_like(span, weight)
+        strength = weight / width if prior == "tv" else torch.full_like(width, weight)
     found = sparse_gradients(
         unit,
         blur,
@@ -119,11 +128,12 @@ def sparse_planes(
         num_iter=num_iter,
         valid=valid,
         saturated=saturated,
-        lower=None if lower is None else (lower - offset) / span,
+        lower=None if lower is None else (lower - offset) / width,
         outlier=outlier_level(level) if robust else None,
         progress=progress,
+        start=None if start is None else (start - offset) / width,
     )
-    return Solution(torch.addcmul(offset, found.scene, span), torch.addcmul(offset, found.blurred, span))
+    return Solution(torch.addcmul(offset, found.scene, width), torch.addcmul(offset, found.blurred, width))
 
 
 def sparse_weight(sigma: torch.Tensor, prior: Prior = "tv") -> torch.Tensor:
@@ -148,6 +158,7 @@ def sparse_gradients(
     lower: torch.Tensor | None = None,
     outlier: torch.Tensor | None = None,
     progress: Callable[[float], None] | None = None,
+    start: torch.Tensor | None = None,
 ) -> Solution:
     """Find the scene with sparse gradients that explains a blurred picture.
 
@@ -174,6 +185,8 @@ def sparse_gradients(
         Residuals beyond this level count less and less: glare, clipped streaks, moving things.
     progress : callable, optional
         Called with the part that is done, up to 1.
+    start : torch.Tensor, shape (N, C, *domain), optional
+        Where the search begins; by default at what was observed, mirrored.
 
     Returns
     -------
@@ -203,7 +216,7 @@ def sparse_gradients(
         chroma_weight=CHROMA_WEIGHT,
         reweigh_every=REWEIGH_EVERY,
     )
-    scene = blur.extend(filled(observed, valid))
+    scene = blur.extend(filled(observed, valid)) if start is None else start
     state = SparseState(scene, blur.spread(scene))
     at_once = max(1, VALUES_AT_ONCE // scene.numel())
     while state.step < num_iter:
@@ -221,9 +234,7 @@ def _levels(values: torch.Tensor, shape: tuple[int, ...], like: torch.Tensor) ->
     return values.to(like).expand(*shape, *(1,) * (like.ndim - len(shape))).reshape(shape)
 
 
-def _known(
-    observed: torch.Tensor, valid: torch.Tensor | None, saturated: torch.Tensor | None
-) -> torch.Tensor | None:
+def _known(observed: torch.Tensor, valid: torch.Tensor | None, saturated: torch.Tensor | None) -> torch.Tensor | None:
     """How much pixels count: 1, or 0 where they are not valid, or -1 where they are only lower bounds."""
     if valid is None and saturated is None:
         return None

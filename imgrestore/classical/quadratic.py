@@ -19,6 +19,7 @@ def quadratic(
     *,
     valid: torch.Tensor | None = None,
     saturated: torch.Tensor | None = None,
+    start: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Minimise ``||M (H x - y)||^2 + balance * ||grad x||^2`` over the domain.
 
@@ -29,6 +30,8 @@ def quadratic(
     balance : torch.Tensor that broadcasts over (N, C, 1, ...)
     valid, saturated : torch.Tensor of bool, optional
         Pixels to fit, and pixels whose value is only a lower bound.
+    start : torch.Tensor, shape (N, C, *domain), optional
+        Where the steps begin; by default at what was observed, mirrored.
 
     Returns
     -------
@@ -43,7 +46,7 @@ def quadratic(
     fit_data = data_step(observed, blur, valid, saturated)
     tied = blur.boundary in ("zero", "reflect")
     denominator = (DATA_PENALTY * power + prior + (DATA_PENALTY if tied else 0.0)).clamp_min(tiny)
-    scene = blur.extend(filled(observed, valid))
+    scene = blur.extend(filled(observed, valid)) if start is None else start
     blurred = blur.spread(scene)
     dual_data, dual_tie = torch.zeros_like(scene), torch.zeros_like(scene)
     for _ in range(STEPS):

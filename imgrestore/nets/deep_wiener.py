@@ -142,14 +142,17 @@ class FeatureWiener(nn.Module):
         log_frequency: torch.Tensor,
         gain: float,
         out: torch.Tensor,
+        variance: torch.Tensor | None = None,
     ) -> None:
         """Write `gain` times the deconvolved planes of an image (N, C, H, W) to `out`, on native ops.
 
-        `log_frequency` is the logarithm of |w|² + 0.02.
+        `log_frequency` is the logarithm of |w|² + 0.02; `variance` (N, planes) stands for the planes' own.
         """
         level, power = self.level(sigma), self.signal_power if self.use_variance else None
         if power is None:
             level = level - self.signal_power * math.log(CONSTANT_VARIANCE + 1e-5)
+        elif variance is not None:
+            level, power = level - self.signal_power * torch.log(variance + 1e-5), None
         ops.wiener_planes(image, otf, level, self.frequency_power, log_frequency, power, gain=gain, out=out)
 
 
@@ -192,6 +195,7 @@ class DeepWiener(nn.Module):
         otf: torch.Tensor,
         sigma: torch.Tensor,
         mask: torch.Tensor | None = None,
+        variance: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Refine a classical estimate.
 
@@ -208,13 +212,19 @@ class DeepWiener(nn.Module):
             Standard deviation of the noise, for a range of 1.
         mask : Tensor, shape (N, 1, H, W) or (1, 1, H, W), optional
             1 where `y` was observed, 0 where it was filled in. All observed by default.
+        variance : Tensor, shape (N, features), optional
+            `variance_of` the picture that `y` is a part of; by default of `y` itself.
 
         Returns
         -------
         Tensor of float32, shape (N, 3, H, W)
             The estimate on that domain.
         """
-        return self.stages(y, x0, otf, sigma, mask)[-1]
+        return self.stages(y, x0, otf, sigma, mask, variance)[-1]
+
+    def variance_of(self, y: torch.Tensor) -> torch.Tensor:
+        """Variances (N, features) of the features of observations: all that the net asks of a picture as a whole."""
+        return self.polish(self.extract(y - 0.5)).var(dim=(-2, -1))
 
     def stages(
         self,
@@ -223,6 +233,7 @@ class DeepWiener(nn.Module):
         otf: torch.Tensor,
         sigma: torch.Tensor,
         mask: torch.Tensor | None = None,
+        variance: torch.Tensor | None = None,
     ) -> list[torch.Tensor]:
         """The estimates after each stage; parameters as in `forward`."""
         x, memory = x0, None
@@ -238,7 +249,7 @@ class DeepWiener(nn.Module):
                 gap = y - blurred if mask is None else (y - blurred) * observed
                 if stage:
                     y = blurred + gap
-                inputs = (stage, x, y, gap, otf, sigma, level, observed)
+                inputs = (stage, x, y, gap, otf, sigma, level, observed, variance)
                 stacked = self._stack_fused(*inputs, Room(stacked)) if fused else self._stack(*inputs)
             correction, memory = self._refine(unet, stacked, memory)
             x = x + correction
@@ -260,16 +271,17 @@ class DeepWiener(nn.Module):
         sigma: torch.Tensor,
         level: torch.Tensor,
         observed: torch.Tensor,
+        variance: torch.Tensor | None,
     ) -> torch.Tensor:
         """What a stage's U-Net is shown."""
         wiener = self.residual_wieners[stage]
         assert isinstance(wiener, FeatureWiener)
-        variance = torch.full((y.shape[0], wiener.factor.numel()), CONSTANT_VARIANCE, device=y.device)
-        steps = wiener(torch.fft.rfft2(gap), variance, otf, sigma, y.shape[-1])
+        constant = torch.full((y.shape[0], wiener.factor.numel()), CONSTANT_VARIANCE, device=y.device)
+        steps = wiener(torch.fft.rfft2(gap), constant, otf, sigma, y.shape[-1])
         # The steps and gaps are some hundredths high; the net's stem expects inputs of order one.
         inputs = [x - 0.5, 5 * (y - x), 10 * steps, level, observed]
         if stage == 0:
-            inputs.append(self._features(y, otf, sigma))
+            inputs.append(self._features(y, otf, sigma, variance))
         return torch.cat(inputs, dim=1)
 
     def _stack_fused(
@@ -282,6 +294,7 @@ class DeepWiener(nn.Module):
         sigma: torch.Tensor,
         level: torch.Tensor,
         observed: torch.Tensor,
+        variance: torch.Tensor | None,
         room: Room,
     ) -> torch.Tensor:
         """The same on native ops, each plane written where it belongs: at most one spectrum is kept for each thread."""
@@ -301,12 +314,15 @@ class DeepWiener(nn.Module):
             last = stacked[:, 8 + steps :]
             around = F.pad(y - 0.5, (2, 2, 2, 2), mode="circular")
             mapped = ops.patch_conv(around, self.extract.weight, self.extract.bias, out=last)
-            self.wiener.fused(self.polish.fused(mapped), otf, sigma, log_frequency, 1.0, last)
+            self.wiener.fused(self.polish.fused(mapped), otf, sigma, log_frequency, 1.0, last, variance)
         return stacked
 
-    def _features(self, y: torch.Tensor, otf: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    def _features(
+        self, y: torch.Tensor, otf: torch.Tensor, sigma: torch.Tensor, variance: torch.Tensor | None
+    ) -> torch.Tensor:
         mapped = self.polish(self.extract(y - 0.5))
-        return self.wiener(torch.fft.rfft2(mapped), mapped.var(dim=(-2, -1)), otf, sigma, y.shape[-1])
+        own = mapped.var(dim=(-2, -1)) if variance is None else variance
+        return self.wiener(torch.fft.rfft2(mapped), own, otf, sigma, y.shape[-1])
 
     @staticmethod
     def _refine(unet: nn.Module, x: torch.Tensor, memory: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:

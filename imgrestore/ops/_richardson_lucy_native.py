@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -12,6 +12,9 @@ from torch import Tensor
 from imgrestore.ops._richardson_lucy_start import deep, inverse_share, joined_windows, mean_light, status_of
 from imgrestore.ops._richardson_lucy_twin import TINY
 from imgrestore.ops.blur_operator import BlurOperator
+
+if TYPE_CHECKING:
+    from imgrestore.ops._richardson_lucy_course import Course
 
 # The op is called for about this long at a time, so that an interrupt is answered and progress is told.
 SECONDS = 0.1
@@ -32,8 +35,13 @@ def run(
     valid: Tensor | None,
     saturated: Tensor | None,
     progress: Callable[[float], None] | None,
+    course: Course | None = None,
+    told: list[float] | None = None,
 ) -> tuple[Tensor, int]:
-    """The scene and the number of steps, as `imgrestore.ops.richardson_lucy` has them."""
+    """The scene and the number of steps, as `imgrestore.ops.richardson_lucy` has them.
+
+    `course` and `told` are those of `imgrestore.ops.richardson_lucy_reference`.
+    """
     observed = observed.detach()
     pictures = observed.shape[0] * observed.shape[1]
     frame, scene_shape, size = (deep(s) for s in (blur.frame, blur.scene_shape, blur.kernel.shape))
@@ -41,6 +49,10 @@ def run(
     strips, status = _to_strips(observed), status_of(known, saturated, observed)
     status = None if status is None else _to_strips(status)
     light, tiny = _start(strips, status, background, observed)
+    if course is not None:
+        light, tiny = torch.full_like(light, course.light), torch.full_like(tiny, course.tiny)
+    if told is not None:
+        told += [float(light), float(tiny)]
     empty, lanes = torch.ops.imgrestore.large_empty, strips.shape[-1]
     depth, height, width = scene_shape
     scene_strips = [pictures, depth, -(-width // lanes), height, lanes]
@@ -62,17 +74,26 @@ def run(
     share = _share(blur, observed, known)
     tensors = (strips, status, scene, previous, change, ratio, damped, spread, share, window, kernel, state, sums)
     total, position, done = units * num_iter, 0, 0
-    step = max(1, min(units, units * FIRST_PIXELS // scene.numel()))
+    stepwise = course is not None or told is not None
+    step = units if stepwise else max(1, min(units, units * FIRST_PIXELS // scene.numel()))
     while position < total:
         end, started = min(position + step, total), time.perf_counter()
         done = native(*tensors, shape, before, outside, unknown, float(tv_weight), position, end)
         position = end
-        step = max(1, min(2 * step, int(step * SECONDS / max(time.perf_counter() - started, 1e-6))))
+        if not stepwise:
+            step = max(1, min(2 * step, int(step * SECONDS / max(time.perf_counter() - started, 1e-6))))
+        if told is not None:
+            told.append(float(state[0, 0]))
+        if course is not None:
+            state[:, 0] = course.factors[position // units - 1]
         if progress is not None:
             progress(position / total)
         if sigma is not None and not bool(state[:, 5].any()):
             break
     newest = previous if previous is not None and done % 2 else scene
+    if course is not None and course.held and previous is not None and done:
+        other = scene if done % 2 else previous
+        newest = (newest + (newest - other) * course.factors[-1]).clamp_min_(0)
     del tensors, strips, ratio, change, damped, spread  # before the result takes memory of its own
     result = torch.ops.imgrestore.from_strips(newest, width)
     return result.reshape(*observed.shape[:2], *blur.scene_shape), done

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,6 +14,9 @@ from imgrestore.ops._richardson_lucy_native import run
 from imgrestore.ops._richardson_lucy_start import inverse_share, mean_light, window_lines, window_weight
 from imgrestore.ops._richardson_lucy_twin import Momentum, curvature
 from imgrestore.ops.blur_operator import BlurOperator
+
+if TYPE_CHECKING:
+    from imgrestore.ops._richardson_lucy_course import Course
 
 STEEPEST = 0.9
 
@@ -118,10 +121,16 @@ def richardson_lucy(
             if native is not None:
                 return _richardson_lucy_device.run(native, observed, blur, num_iter, **options)
     elif plain and _native.takes(*tensors):
-        native = _native.op("richardson_lucy_run", _register)
-        if native is not None:
-            return run(native, observed, blur, num_iter, **options)
+        found = native_run(observed, blur, num_iter, **options)
+        if found is not None:
+            return found
     return richardson_lucy_reference(observed, blur, num_iter, **options)
+
+
+def native_run(observed: Tensor, blur: BlurOperator, num_iter: int, **options: Any) -> tuple[Tensor, int] | None:
+    """What the native library makes of float32 planes on the CPU, or None where there is none."""
+    native = _native.op("richardson_lucy_run", _register)
+    return None if native is None else run(native, observed, blur, num_iter, **options)
 
 
 def richardson_lucy_reference(
@@ -136,6 +145,8 @@ def richardson_lucy_reference(
     valid: Tensor | None = None,
     saturated: Tensor | None = None,
     progress: Callable[[float], None] | None = None,
+    course: Course | None = None,
+    told: list[float] | None = None,
 ) -> tuple[Tensor, int]:
     """Compute `richardson_lucy` in plain torch, on any device, with gradients: the twin that the kernel is held to.
 
@@ -143,6 +154,10 @@ def richardson_lucy_reference(
     ----------
     observed, blur, num_iter, accelerate, background, tv_weight, sigma, valid, saturated, progress
         As in `richardson_lucy`.
+    course : Course, optional
+        What is done as on another plane, of a single one; see `imgrestore.ops._richardson_lucy_course`.
+    told : list, optional
+        Gets what makes the course of a single plane: where it begins, the least expectation, and each step's factor.
 
     Returns
     -------
@@ -167,6 +182,10 @@ def richardson_lucy_reference(
     count = float(observed[0, 0].numel()) if known is None else known.sum(dim=space, keepdim=True)
     largest, total = observed.amax(dim=space, keepdim=True), observed.sum(dim=space, keepdim=True)
     light, tiny = mean_light(largest, total, count, background)
+    if course is not None:
+        light, tiny = torch.full_like(light, course.light), torch.full_like(tiny, course.tiny)
+    if told is not None:
+        told += [float(light), float(tiny)]
     inverse = inverse_share(observed, blur, known)
     active = observed.new_ones(observed.shape[:2] + (1,) * len(space))
     windows = window_lines(blur, observed)
@@ -183,7 +202,7 @@ def richardson_lucy_reference(
         return (quotient if known is None else quotient * known), expected
 
     scene = light.expand(*observed.shape[:2], *blur.scene_shape)
-    momentum = Momentum() if accelerate else None
+    momentum = Momentum(None if course is None else course.factors, told) if accelerate else None
     done = 0
     for done in range(1, num_iter + 1):
         start = scene if momentum is None else momentum.ahead(scene)
@@ -213,6 +232,8 @@ def richardson_lucy_reference(
         scene = new
         if progress is not None:
             progress(done / num_iter)
+    if course is not None and course.held and momentum is not None:
+        scene = momentum.ahead(scene)
     return scene, done
 
 

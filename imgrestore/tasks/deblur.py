@@ -27,7 +27,7 @@ from imgrestore.tasks.device import chosen
 from imgrestore.tasks.own_weights import own_net
 from imgrestore.types import Restoration
 
-__all__ = ["Method", "deblur"]
+__all__ = ["Method", "deblur", "fit_of"]
 
 NOT_EXPLAINED = "nothing to deblur: the PSF that was found does not explain the picture"
 # A residual this many times the noise says that the PSF is not the one that blurred the picture.
@@ -179,7 +179,7 @@ def deblur(
     saturated = saturated_pixels(planes, used)
     level = None if noise is None else not_negative(noise, "noise", note=", in the picture's units") / planes.peak
     fits = [
-        _fit(data, blur, level, good, clipped, net, psf is None)
+        fit_of(data, blur, level, good, clipped, net, psf is None)
         for data, blur, good, clipped in zip(
             planes.data.split(1), blurs, used.split(1), saturated.split(1), strict=True
         )
@@ -191,7 +191,7 @@ def deblur(
         answer = None if _is_point(blurs[i].psf) else fits[i].answer(method, refine)
         if answer is not None and psf is None and not fits[i].explained_by(answer):
             answer, blurs[i] = None, no_blur(fits[i].data, boundary, NOT_EXPLAINED)
-            fits[i] = _fit(planes.data[i : i + 1], blurs[i], level, used[i : i + 1], saturated[i : i + 1], net, True)
+            fits[i] = fit_of(planes.data[i : i + 1], blurs[i], level, used[i : i + 1], saturated[i : i + 1], net, True)
         scenes.append(fits[i].blur.framed(answer.scene) if answer else torch.where(finite, fits[i].data, torch.nan))
         answers.append(answer or Answer(fits[i].data, None, ()))
     if all(_is_point(blur.psf) for blur in blurs):
@@ -200,7 +200,7 @@ def deblur(
     return _restoration(result, fits, answers, blurs, planes, used & ~saturated) if details else result
 
 
-def _fit(
+def fit_of(
     data: torch.Tensor,
     blur: Blur,
     level: float | None,

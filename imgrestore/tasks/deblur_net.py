@@ -13,7 +13,7 @@ from imgrestore.ops.blur_operator import BlurOperator
 from imgrestore.tasks.check import HOPELESS, REACH, WORSE, share_explained, tolerance
 from imgrestore.tasks.device import net_on
 
-__all__ = ["Refined", "refine"]
+__all__ = ["Refined", "known_of", "net_scene", "refine", "seen_by_net", "share_of"]
 
 # As in training.
 FIRST_STEPS = 15
@@ -28,6 +28,8 @@ GUESSED = (2.0, 4.0)
 LEAST_BELIEVED = 0.5
 # A share of less than this somewhere is worth a note: 1 is what it is all over most pictures.
 NOTED = 0.5
+REFINED = "refined by the net"
+HELD_BACK = "the net's picture did not explain parts of the blurred one, and was not taken there"
 
 
 @dataclass(frozen=True)
@@ -97,42 +99,94 @@ def refine(
     except WeightsError as error:
         return _none(str(error))
     net = net_on(net, data.device)
-    known = torch.ones_like(data) if valid is None else valid.to(data.dtype)
-    if saturated is not None:
-        known = known * ~saturated
+    known = known_of(data, valid, saturated)
     span, offset = span_of(data, valid)
-    level = sigma.mean(dim=1, keepdim=True) / span
-    if float(level.max()) > MOST_NOISE:
+    if float((sigma.mean(dim=1, keepdim=True) / span).max()) > MOST_NOISE:
         return _none("noisier than anything the net has seen")
     first = sparse_planes(
         data, blur, sigma, num_iter=FIRST_STEPS, valid=valid, saturated=saturated, lower=lower, robust=robust
     )
-    # All channels of a pixel count as unobserved where one does, as the net has one mask.
-    mask = blur.pad(known.amin(dim=1, keepdim=True))
-    observed = mask * blur.pad(data) + (1 - mask) * first.blurred
-    otf = blur.otf if blur.otf.ndim == 4 else blur.otf[None, None]
-    channels = data.shape[1]
-    with torch.set_grad_enabled(torch.is_grad_enabled() and (data.requires_grad or otf.requires_grad)):
-        unit = net(
-            _rgb((observed - offset) / span),
-            _rgb((first.scene - offset) / span),
-            otf.expand(data.shape[0], -1, -1, -1),
-            (caution * level).flatten(),
-            mask.expand(data.shape[0], -1, -1, -1),
-        )
-    scene = (unit if channels == 3 else unit.mean(dim=1, keepdim=True)) * span + offset
-    share = _share(scene, first, data, blur, sigma, span, known, guessed)
-    if share is None:
+    scene = net_scene(net, first, data, blur, sigma, known, (span, offset), caution)
+    refined, classical = (
+        data - blur.crop(blurred) for blurred in (blur.spread(scene.detach()), first.blurred.detach())
+    )
+    share, explained = share_of(refined, classical, blur, sigma, span, known, guessed)
+    if not explained:
         return _none("the net's picture did not explain the blurred one")
-    notes = ["refined by the net"]
+    notes = [REFINED]
     least = float(share.min())
     if least < 1:
         # Beyond the frame as at its rim, since that is where what lies there was seen.
         share = blur.extend(share)
         scene = first.scene + share * (scene - first.scene)
     if least < NOTED:
-        notes.append("the net's picture did not explain parts of the blurred one, and was not taken there")
+        notes.append(HELD_BACK)
     return Refined(scene, blur.crop(scene - first.scene), tuple(notes))
+
+
+def known_of(data: torch.Tensor, valid: torch.Tensor | None, saturated: torch.Tensor | None) -> torch.Tensor:
+    """1 where planes were observed, 0 where pixels are bad or saturated."""
+    known = torch.ones_like(data) if valid is None else valid.to(data.dtype)
+    return known if saturated is None else known * ~saturated
+
+
+def seen_by_net(
+    first: Solution, data: torch.Tensor, blur: BlurOperator, known: torch.Tensor, span: tuple[torch.Tensor, ...]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the net sees of a picture: the observation (1, 3, *domain) for a range of 1, and its mask.
+
+    All channels of a pixel count as unobserved where one does, as the net has one mask.
+    """
+    mask = blur.pad(known.amin(dim=1, keepdim=True))
+    observed = mask * blur.pad(data) + (1 - mask) * first.blurred
+    return _rgb((observed - span[1]) / span[0]), mask
+
+
+def net_scene(
+    net: nn.Module,
+    first: Solution,
+    data: torch.Tensor,
+    blur: BlurOperator,
+    sigma: torch.Tensor,
+    known: torch.Tensor,
+    span: tuple[torch.Tensor, torch.Tensor],
+    caution: float,
+    variance: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """The net's scene, in the units of the picture.
+
+    Parameters
+    ----------
+    net : Module
+        A `DeepWiener`.
+    first : Solution
+        The classical estimate.
+    data, blur, sigma, caution
+        As in `refine`.
+    known : torch.Tensor
+        `known_of` the picture.
+    span : tuple of two torch.Tensor
+        As `span_of` gives it.
+    variance : torch.Tensor, optional
+        As `DeepWiener` takes it.
+
+    Returns
+    -------
+    torch.Tensor, shape (1, C, *domain)
+    """
+    seen, mask = seen_by_net(first, data, blur, known, span)
+    otf = blur.otf if blur.otf.ndim == 4 else blur.otf[None, None]
+    level = sigma.mean(dim=1, keepdim=True) / span[0]
+    with torch.set_grad_enabled(torch.is_grad_enabled() and (data.requires_grad or otf.requires_grad)):
+        unit = net(
+            seen,
+            _rgb((first.scene - span[1]) / span[0]),
+            otf.expand(data.shape[0], -1, -1, -1),
+            (caution * level).flatten(),
+            mask.expand(data.shape[0], -1, -1, -1),
+            variance,
+        )
+    return (unit if data.shape[1] == 3 else unit.mean(dim=1, keepdim=True)) * span[0] + span[1]
 
 
 def _none(reason: str) -> Refined:
@@ -159,20 +213,32 @@ def _rgb(planes: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _share(
-    scene: torch.Tensor,
-    first: Solution,
-    data: torch.Tensor,
+def share_of(
+    refined: torch.Tensor,
+    classical: torch.Tensor,
     blur: BlurOperator,
     sigma: torch.Tensor,
     span: torch.Tensor,
     known: torch.Tensor,
     guessed: bool,
-) -> torch.Tensor | None:
-    """How far the refined scene, blurred again, is to be believed at each pixel of the frame; None for not at all."""
-    refined, classical = (
-        data - blur.crop(blurred) for blurred in (blur.spread(scene.detach()), first.blurred.detach())
-    )
+) -> tuple[torch.Tensor, bool]:
+    """How far a refined scene is to be believed at each pixel of the frame, and whether it is at all.
+
+    Parameters
+    ----------
+    refined, classical : torch.Tensor, shape (1, C, H, W)
+        What the net's scene and the classical one, blurred again, leave over of the picture.
+    blur, sigma, known, guessed
+        As in `refine` and `net_scene`.
+    span : torch.Tensor
+        The range of the picture.
+
+    Returns
+    -------
+    share : torch.Tensor, shape (1, 1, H, W)
+    explained : bool
+        Of all that is given.
+    """
     noise = tolerance(sigma.square().mean(dim=1, keepdim=True).sqrt(), span)
     reach = max(REACH, *blur.kernel.shape[-2:])
     worse, hopeless = GUESSED if guessed else (WORSE, HOPELESS)
@@ -180,4 +246,4 @@ def _share(
     # Mixed residuals are those of the mixed scene, as long as the share changes little over the size of a PSF.
     mixed, alone = (float((r * known).square().mean().sqrt()) for r in (classical.lerp(refined, share), classical))
     explained = mixed <= WORSE * max(alone, float(noise.max()))
-    return share if explained and float(share.mean()) >= LEAST_BELIEVED else None
+    return share, explained and float(share.mean()) >= LEAST_BELIEVED
