@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from .large import Limits
 from .options import (
     DamageMask,
     Details,
     Device,
     Inputs,
+    MaxMemory,
     MethodName,
     MethodOption,
     Out,
     Overwrite,
     OwnWeights,
     Recursive,
+    TileSide,
     Verbose,
 )
 from .run import Work, on_device, read_mask, run
@@ -26,6 +29,8 @@ def command(
     weights: OwnWeights = None,
     device: Device = None,
     details: Details = None,
+    max_memory: MaxMemory = None,
+    tile: TileSide = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
     verbose: Verbose = False,
@@ -44,4 +49,14 @@ def command(
         own_refiner(weights, method.value, refined=True)  # told now rather than of every picture
         return Work(demoire, {"method": method.value, "mask": read_mask(mask), "weights": weights, **on_device(device)})
 
-    run("demoire", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)
+    run(
+        "demoire",
+        prepare,
+        inputs,
+        out,
+        details=details,
+        recursive=recursive,
+        overwrite=overwrite,
+        verbose=verbose,
+        limits=Limits(max_memory, tile),
+    )

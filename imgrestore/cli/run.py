@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from .large import UNASKED, Limits, goes_by_tiles, restore_by_tiles
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -92,6 +94,7 @@ def run(
     overwrite: bool,
     verbose: bool,
     save_psf: str | None = None,
+    limits: Limits = UNASKED,
 ) -> None:
     """Carry out a command.
 
@@ -103,6 +106,8 @@ def run(
         Gives the `Work`; what it raises is an error of usage, and nothing is restored.
     inputs, out, details, recursive, overwrite, verbose, save_psf
         As on the command line.
+    limits : Limits
+        For pictures that are restored tile by tile.
 
     Raises
     ------
@@ -113,6 +118,7 @@ def run(
 
     try:
         jobs = plan(inputs, out, details=details, save_psf=save_psf, recursive=recursive)
+        limits.check(details, save_psf)
         work = prepare()
     except (UsageError, OSError, ValueError, TypeError, ImportError) as error:
         _say(f"imgrestore {name}: {_one_line(error)}")
@@ -124,7 +130,7 @@ def run(
                 step(job.source.name, done + failed)
                 moved = _steps_within(step, job.source.name, done + failed)
                 try:
-                    for note in _restore(job, work, moved, overwrite=overwrite, verbose=verbose):
+                    for note in _restore(job, work, limits, moved, overwrite=overwrite, verbose=verbose):
                         say(f"{job.source}: {note}")
                     done += 1
                 except Exception as error:
@@ -234,7 +240,7 @@ def read_triple(text: str, option: str) -> str | tuple[float, ...]:
 
 
 def _restore(
-    job: Job, work: Work, moved: Callable[[str, float], object], *, overwrite: bool, verbose: bool
+    job: Job, work: Work, limits: Limits, moved: Callable[[str, float], object], *, overwrite: bool, verbose: bool
 ) -> list[str]:
     """Restore one file; what a user should know of it."""
     import numpy as np
@@ -246,6 +252,8 @@ def _restore(
             raise FileExistsError(f"{path} exists already; --overwrite replaces it")
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
+    if goes_by_tiles(job, work, limits):
+        return restore_by_tiles(job, work, limits, moved, overwrite=overwrite, verbose=verbose)
     told: list[str] = []
     details = verbose or job.sheet is not None or job.psf is not None
     with warnings.catch_warnings(record=True) as heard:

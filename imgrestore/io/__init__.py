@@ -11,12 +11,13 @@ Examples
 """
 
 from .files import read, write
-from .large import open_source, open_target
-from .picture import MAX_PIXELS, SUPPORTED, Picture, PictureError, is_picture
+from .large import open_source, open_target, tiff_size
+from .picture import FORMATS, MAX_PIXELS, SUPPORTED, Picture, PictureError, is_picture
 from .window import Rectangle, Source, Target
 from .zarr_source import is_zarr
 
 __all__ = [
+    "FORMATS",
     "MAX_PIXELS",
     "SUPPORTED",
     "Picture",
@@ -29,5 +30,6 @@ __all__ = [
     "open_source",
     "open_target",
     "read",
+    "tiff_size",
     "write",
 ]

@@ -163,6 +163,33 @@ def open_target(
         whole.finish(like, overwrite)
 
 
+def tiff_size(path: str | os.PathLike[str]) -> tuple[int, int, int] | None:
+    """Tell how large a TIFF is without reading its pixels.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    tuple of int or None
+        Pages, rows and columns as they are stored; None where it is no sound TIFF.
+
+    Examples
+    --------
+    >>> tiff_size("no/such/file.tif") is None
+    True
+    """
+    import tifffile
+
+    with contextlib.suppress(Exception):  # what is wrong with a file, reading it will tell
+        if format_of_content(first_bytes(Path(path))) == "TIFF":
+            with tifffile.TiffFile(path) as tif:
+                series = tif.series[0]
+                return len(series.pages), int(series.keyframe.imagelength), int(series.keyframe.imagewidth)
+    return None
+
+
 def _format(path: Path) -> str:
     try:
         return format_of_suffix(path)
