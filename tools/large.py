@@ -1,10 +1,10 @@
 """Restore large pictures in a child process and watch its memory and time: ``python tools/large.py``.
 
 A gray picture of 16 bits (or --rgb of 8) is made band by band: a random scene that repeats every 1000 pixels, blurred
-by a known PSF and with noise, as an uncompressed TIFF. ``imgrestore deblur IN -o OUT --psf PSF --max-memory
-2GB`` restores it, while its resident memory is sampled from outside. Printed for each size: seconds and seconds per
-megapixel, the peak of memory (sampled, and what the system counted), what the command itself expected, and the PSNR of
-five windows before and after.
+by a known PSF and with noise, as an uncompressed TIFF. ``imgrestore deblur IN -o OUT --psf PSF --max-memory 2GB``
+restores it, while its resident memory is sampled from outside. Printed for each size: seconds, seconds of processors in
+all and per megapixel, the peak of memory (sampled, as the system counted it, and as the command expected it), and the
+PSNR of five windows before and after.
 
 ``python tools/large.py --sides 20000`` needs 1.6 GB of disk in the folder named by --folder.
 """
@@ -70,8 +70,8 @@ def quality(path: Path, side: int, period: np.ndarray) -> float:
     return -10 * math.log10(float(np.mean(errors)))
 
 
-def watched(words: list[str]) -> tuple[float, int, int, str]:
-    """Run a command: seconds, the largest resident memory that was sampled, the system's own peak, and what it said."""
+def watched(words: list[str]) -> tuple[float, float, int, int, str]:
+    """Run a command: seconds, those of processors, the peak of memory as sampled and as counted, and what it said."""
     start, sampled = time.perf_counter(), 0
     with tempfile.TemporaryFile("w+") as said:
         child = subprocess.Popen(words, stderr=said, cwd=ROOT)
@@ -89,7 +89,7 @@ def watched(words: list[str]) -> tuple[float, int, int, str]:
         text = said.read()
     if child.returncode:
         raise RuntimeError(f"{' '.join(words)}: {text}")
-    return seconds, sampled, 1024 * usage.ru_maxrss, text
+    return seconds, usage.ru_utime + usage.ru_stime, sampled, 1024 * usage.ru_maxrss, text
 
 
 def measure(side: int, options: argparse.Namespace, folder: Path) -> None:
@@ -102,13 +102,14 @@ def measure(side: int, options: argparse.Namespace, folder: Path) -> None:
     words = [sys.executable, "-m", "imgrestore", "deblur", str(before), "-o", str(after), "--overwrite", "-v"]
     words += ["--psf", options.psf, "--method", options.method, "--max-memory", options.max_memory]
     words += ["--tile", str(options.tile)] if options.tile else []
-    seconds, sampled, peak, said = watched(words)
+    seconds, busy, sampled, peak, said = watched(words)
     tiles, expected = (re.search(part, said) for part in (r"(\d+ tiles of .*)", r"at most (\d+) MB"))
     memory = f"peak {peak / 1e6:.0f} MB (sampled {sampled / 1e6:.0f} MB"
     memory += f", expected {expected[1]} MB)" if expected else ")"
     print(
-        f"{side} x {side} {'RGB' if options.rgb else 'gray'} {dtype}: {seconds:.1f} s, "
-        f"{seconds / side**2 * 1e6:.3f} s/Mpx, {memory}, {tiles[1] if tiles else 'no tiles'}, "
+        f"{side} x {side} {'RGB' if options.rgb else 'gray'} {dtype}: {seconds:.1f} s "
+        f"({busy:.1f} s of processors, {busy / side**2 * 1e6:.3f} s/Mpx), {memory}, "
+        f"{tiles[1] if tiles else 'no tiles'}, "
         f"{quality(before, side, clean):.2f} -> {quality(after, side, clean):.2f} dB",
         flush=True,
     )

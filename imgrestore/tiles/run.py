@@ -149,13 +149,17 @@ def _over_all(
     for number, window in enumerate(windows):
         if progress is not None:
             progress(f"tile {number + 1} of {len(windows)}", number / len(windows))
-        seen = prepared.seen(window)
-        stored = parts.source.read(seen)
-        result = prepared(parts.to_restore(stored), window)
-        write(window, parts.to_store(result, stored[window.inside(seen)]))
+        _one(prepared, parts, write, window)
     if progress is not None:
         progress("all tiles", 1.0)
     return len(windows)
+
+
+def _one(prepared: Prepared, parts: _Parts, write: Callable[..., object], window: Window) -> None:
+    seen = prepared.seen(window)
+    stored = parts.source.read(seen)
+    result = prepared(parts.to_restore(stored), window)
+    write(window, parts.to_store(result, stored[window.inside(seen)]))
 
 
 class _Parts:
