@@ -30,7 +30,7 @@ from imgrestore.tasks.device import chosen
 from imgrestore.tiles.deblur_plan import Canvas, Plan, Solver, net_for
 from imgrestore.tiles.deblur_work import mask_planes
 from imgrestore.tiles.look import Look
-from imgrestore.tiles.reach import Reach
+from imgrestore.tiles.reach import Reach, find_reach
 from imgrestore.tiles.source import Source
 from imgrestore.tiles.window import Window
 
