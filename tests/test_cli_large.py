@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 from picture_files import noise
+from scipy.ndimage import gaussian_filter
 from tile_cases import NOTE, box, take_means
 from typer.testing import CliRunner
 
@@ -167,3 +168,16 @@ def test_metadata_and_bigtiff(prepared):
     written = io.read("b.tif")
     np.testing.assert_array_equal(written.pixels, box(picture))
     assert written.dpi == (300, 300)
+
+
+def test_tiles_of_a_deblurred_file_equal_the_whole():
+    rows, columns = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    scene = (rows // 9 + columns // 13) % 3 * 20_000.0 + 5000
+    io.write("a.tif", gaussian_filter(scene, 1.2).astype(np.uint16))
+    words = ["--psf", "gaussian:1.2", "--method", "wiener", "--noise", "60"]
+    assert call("deblur", "a.tif", "-o", "whole.tif", *words).exit_code == 0
+    result = call("deblur", "a.tif", "-o", "tiles.tif", *words, "--tile", "50", "--max-memory", "4GB")
+    assert result.exit_code == 0, result.output
+    whole, tiles = (io.read(name).pixels.astype(int) for name in ("whole.tif", "tiles.tif"))
+    assert abs(whole - io.read("a.tif").pixels).max() > 1000
+    assert abs(whole - tiles).max() <= 1e-4 * 65535

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -493,3 +494,38 @@ def test_a_zarr_is_replaced_as_a_whole(tmp_path, zarr):
     assert (zarr.open(str(tmp_path / "a.zarr"), mode="r")[:] == 2).all()
     assert os.listdir(tmp_path) == ["a.zarr"]
     assert json.loads((tmp_path / "a.zarr" / "zarr.json").read_text())["zarr_format"] == 3
+
+
+# Memory.
+
+
+@pytest.mark.parametrize(
+    ("layout", "target"),
+    [({}, "b.tif"), ({"tile": (256, 256), "compression": "zlib"}, "b.tif"), ("zarr", "b.ome.zarr")],
+    ids=["plain", "compressed", "zarr"],
+)
+def test_the_whole_is_never_in_memory(tmp_path, monkeypatch, layout, target):
+    side, step = 2048, 512
+    monkeypatch.setattr(tiff_source, "CACHE", 10**6)
+    pixels = np.zeros((side, side), np.uint16)
+    pixels[::7, ::5] = 9
+    path = tmp_path / "a.tif"
+    if layout == "zarr":
+        path = tmp_path / "a.zarr"
+        pytest.importorskip("zarr").create_array(str(path), data=pixels, chunks=(256, 256))
+    else:
+        tifffile.imwrite(path, pixels, metadata=None, **layout)
+    with io.open_source(path) as source, io.open_target(tmp_path / target, (64, 64), np.uint16) as warm:
+        warm.write(Rectangle(0, 0, 64, 64), source.read(Rectangle(0, 0, 64, 64)))
+    tracemalloc.start()
+    try:
+        with io.open_source(path) as source, io.open_target(tmp_path / target, source.shape, source.dtype) as copy:
+            for top, left in itertools.product(range(0, side, step), repeat=2):
+                window = Rectangle(top, left, step, step)
+                copy.write(window, source.read(window))
+            allowed = source.buffer_bytes + copy.buffer_bytes
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < pixels.nbytes
+    assert peak < allowed + 3 * step * step * 2

@@ -201,7 +201,8 @@ def _blocks(size: tuple[int, int], chunk: tuple[int, ...]) -> Iterator[Rectangle
 def _reduced(pixels: np.ndarray, factor: int, area: Area, dtype: np.dtype) -> np.ndarray:
     """Means of squares of pixels; at the picture's end those of what there is."""
     high, wide = area.height * factor - pixels.shape[0], area.width * factor - pixels.shape[1]
-    pixels = np.pad(pixels, [(0, high), (0, wide), *[(0, 0)] * (pixels.ndim - 2)], mode="edge")
+    if high or wide:
+        pixels = np.pad(pixels, [(0, high), (0, wide), *[(0, 0)] * (pixels.ndim - 2)], mode="edge")
     means = pixels.reshape(area.height, factor, area.width, factor, *pixels.shape[2:]).mean(
         axis=(1, 3), dtype=np.float64
     )
