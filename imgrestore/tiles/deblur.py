@@ -25,9 +25,10 @@ from imgrestore.tiles.deblur_plan import Plan, Solver, net_for
 from imgrestore.tiles.deblur_settle import TOLERANCE_NET, Part, part_of, plan_of, reach_of, settled_of
 from imgrestore.tiles.deblur_work import DeblurWork
 from imgrestore.tiles.look import Look
+from imgrestore.tiles.masks import mask_source
 from imgrestore.tiles.prepared import Prepared, Unchanged, Work
 from imgrestore.tiles.rim import Axis, Rim
-from imgrestore.tiles.source import ArraySource, Source
+from imgrestore.tiles.source import Source
 
 __all__ = ["prepare_deblur"]
 
@@ -90,7 +91,7 @@ def prepare_deblur(
         net_for(file)
     level = None if noise is None else not_negative(noise, "noise", note=", in the picture's units")
     known = None if psf is None else as_psf(psf)
-    good = None if mask is None else _mask_source(mask, source.shape)
+    good = None if mask is None else mask_source(mask, source.shape)
     parts = [part_of(pixels, window, look, good, channel_axis, device) for window, pixels in look.crops]
     blurs = _blurs(parts, known, progress)
     blur = max(blurs, key=lambda one: (not _is_point(one.psf), one.confidence))
@@ -124,16 +125,6 @@ def _check(psf: Any, field: Any, method: str, boundary: str) -> None:
         raise ValueError("field: a PSF that changes over the picture does not go with tiles; expected a single PSF")
     if psf is not None and as_psf(psf).ndim != 2:
         raise ValueError(f"psf has {as_psf(psf).ndim} axes; expected 2, as tiles are parts of a picture")
-
-
-def _mask_source(mask: Any, shape: tuple[int, ...]) -> Source:
-    """A mask that is read by slices, checked."""
-    source: Source = mask if hasattr(mask, "read") else ArraySource(mask)
-    if np.dtype(source.dtype) != np.bool_:
-        raise TypeError(f"mask has dtype {source.dtype}; expected bool")
-    if tuple(source.shape) not in (tuple(shape), tuple(shape[:2])):
-        raise ValueError(f"mask has shape {tuple(source.shape)}; expected {tuple(shape[:2])} or {tuple(shape)}")
-    return source
 
 
 def _blurs(parts: list[Part], psf: Psf | None, progress: Any) -> list[Blur]:
