@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import sys
 import tracemalloc
 
 import numpy as np
@@ -485,6 +486,20 @@ def test_folders_that_are_no_zarr_are_kept(tmp_path, zarr):
     assert (tmp_path / "a.zarr" / "letter.txt").read_text() == "mine"
     with pytest.raises(IsADirectoryError, match="it is a folder"), io.open_source(tmp_path / "a.zarr"):
         pass
+
+
+def test_without_zarr(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr" / "zarr.json").write_text("{}")
+    with pytest.raises(ImportError, match=r'pip install "imgrestore\[scale\]"'), io.open_source(tmp_path / "a.zarr"):
+        pass
+    with (
+        pytest.raises(ImportError, match=r'pip install "imgrestore\[scale\]"'),
+        io.open_target(tmp_path / "b.zarr", SIZE, "u1"),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
 
 
 def test_a_zarr_is_replaced_as_a_whole(tmp_path, zarr):

@@ -125,6 +125,8 @@ def restore_large(
         parts = _Parts(pixels, like)
         if like is not None and len(parts.shape) == 3:
             options.setdefault("channel_axis", -1)  # alpha is off, so the last of four channels is one like the others
+        if progress is not None and task == "deblur":  # the one task that takes long to look at a picture
+            options["progress"] = progress
         prepared = prepare(task, parts, **options)
         held = resident_bytes() + getattr(pixels, "buffer_bytes", 0)
         if given is None:
