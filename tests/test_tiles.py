@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from damaged import psnr
 from set_rust import computed
 from set_shadow import page
 from set_specular import on_bodies
-from damaged import psnr
 from skimage import data
 from tiles_cases import apart, tiled, with_moire
 
@@ -29,7 +29,9 @@ def test_windows_cover_a_picture_once():
     assert (seen == 1).all()
 
 
-@pytest.mark.parametrize(("values", "error"), [((0, 0, 0, 1), ValueError), ((-1, 0, 1, 1), ValueError), ((0, 0, 1.5, 1), TypeError)])
+@pytest.mark.parametrize(
+    ("values", "error"), [((0, 0, 0, 1), ValueError), ((-1, 0, 1, 1), ValueError), ((0, 0, 1.5, 1), TypeError)]
+)
 def test_windows_that_are_none_are_refused(values, error):
     with pytest.raises(error, match=r"height|top"):
         Window(*values)
@@ -60,7 +62,9 @@ def test_zarr_and_dask_are_sources():
     for source in (lazy, stored):
         prepared = prepare("deblur", source, psf="gaussian:1", method="wiener")
         seen = as_source(source).read(prepared.seen(window))
-        assert np.array_equal(prepared(seen, window), prepare("deblur", picture, psf="gaussian:1", method="wiener")(seen, window))
+        assert np.array_equal(
+            prepared(seen, window), prepare("deblur", picture, psf="gaussian:1", method="wiener")(seen, window)
+        )
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])

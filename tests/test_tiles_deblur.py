@@ -30,7 +30,10 @@ def cases():
         "saturated": (clipped, {"psf": "gaussian:1.2", "method": "tv"}),
         "rgba": (alpha.astype(np.float32), {"psf": "gaussian:1", "refine": False}),
         "uint8": (eight, {"psf": "gaussian:1.2", "method": "wiener"}),
-        "five channels, float64": (five.astype(np.float64), {"psf": "gaussian:1.2", "method": "tv", "channel_axis": -1}),
+        "five channels, float64": (
+            five.astype(np.float64),
+            {"psf": "gaussian:1.2", "method": "tv", "channel_axis": -1},
+        ),
         "huge values": (gray.astype(np.float64) * 1e14, {"psf": "gaussian:1.2", "method": "wiener"}),
     }
 
