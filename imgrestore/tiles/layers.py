@@ -151,7 +151,7 @@ def prepare_layers(
     options |= {name: _reduced_second(second, name, look) for name, second in seconds.items()}
     found = run(look.reduced, mask=area, channel_axis=channel_axis, details=True, **options)
     notes = (*found.notes, *look.notes("the damage was looked for"))
-    known = {"task": task, "shape": look.shape, "dtype": look.dtype, "halo": 0, "notes": notes}
+    known: dict[str, Any] = {"task": task, "shape": look.shape, "dtype": look.dtype, "halo": 0, "notes": notes}
     if np.array_equal(found.image, look.reduced, equal_nan=look.dtype.kind == "f"):
         return Prepared(**known, bytes_per_pixel=1.0, fixed_bytes=0, work=Unchanged())
     if look.is_whole:
@@ -176,10 +176,9 @@ def _reduced_mask(mask: Any, look: Look, source: Source) -> NDArray[np.bool_]:
     parts = []
     for top in range(0, look.shape[0], rows):
         window = Window(top, 0, min(rows, look.shape[0] - top), look.shape[1])
-        band = whole.read(window)
-        band = band.any(axis=-1) if band.ndim == 3 else band
+        band = np.atleast_3d(whole.read(window)).max(axis=-1)
         for axis in (0, 1):
-            band = np.logical_or.reduceat(band, np.arange(0, band.shape[axis], factor), axis=axis)
+            band = np.asarray(np.logical_or.reduceat(band, np.arange(0, band.shape[axis], factor), axis=axis))
         parts.append(band)
     return np.concatenate(parts)
 
