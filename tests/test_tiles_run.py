@@ -202,15 +202,18 @@ def test_the_tile_chosen_fits_and_a_larger_one_would_not(shape, limit, chunk):
     assert predicted_bytes(one, tile, shape, np.uint8, held=held) <= parse_bytes(limit)
     for side, length, step in zip(tile, shape, chunk, strict=False):
         assert side == length or side % (step if step <= side else 16) == 0
-        assert side <= max(4096, step)
+        assert side <= 2048
     larger = tuple(2 * side for side in tile)
     exhausted = predicted_bytes(one, larger, shape, np.uint8, held=held) > parse_bytes(limit)
-    assert exhausted or any(side >= 2048 or side == length for side, length in zip(tile, shape, strict=False))
+    assert exhausted or any(side >= 1024 or side == length for side, length in zip(tile, shape, strict=False))
 
 
 def test_no_tile_is_a_sliver():
     tile = choose_tile(ready((5000, 4100)), (5000, 4100), np.uint8, "8GB", held=0)
-    assert tile == (2512, 2064)
+    assert tile == (1680, 1376)
+    room = predicted_bytes(ready((10_000, 10_000)), (1700, 1700), (10_000, 10_000), np.uint8)
+    aligned = choose_tile(ready((10_000, 10_000)), (10_000, 10_000), np.uint8, room, chunk=(256, 256), held=0)
+    assert aligned == (1536, 1536)  # 1664 fits, but 16 rows would be left over
 
 
 def test_what_the_prediction_counts():

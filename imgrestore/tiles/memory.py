@@ -25,8 +25,8 @@ _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
 STATM = Path("/proc/self/statm")
 LEAST = 64
 """The smallest side of a tile that is chosen."""
-MOST = 4096
-"""The largest: beyond it halos are a small part of the work already."""
+MOST = 2048
+"""The largest: beyond it caches hold less of a tile, and its pixels take longer than a smaller halo saves."""
 STEP = 16
 """Sides are multiples of it, where the blocks of a file do not ask for more."""
 STARTING = 120_000_000
@@ -134,7 +134,7 @@ def choose_tile(
 ) -> tuple[int, int]:
     """Choose the largest tile with which a picture is restored within some memory.
 
-    Tiles are about square, at most 4096 pixels long, and all of about the same size, so that none at the picture's end
+    Tiles are about square, at most 2048 pixels long, and all of about the same size, so that none at the picture's end
     is mostly halo.
 
     Parameters
@@ -175,7 +175,7 @@ def choose_tile(
     held = resident_bytes() if held is None else held
     for side in range(MOST, LEAST - 1, -STEP):
         tile = _even(shape[0], side, chunk[0]), _even(shape[1], side, chunk[1])
-        if max(tile) <= max(side, *chunk) and predicted_bytes(prepared, tile, shape, dtype, held=held) <= limit:
+        if max(tile) <= side and predicted_bytes(prepared, tile, shape, dtype, held=held) <= limit:
             return tile
     least = predicted_bytes(prepared, (LEAST, LEAST), shape, dtype, held=held)
     raise ValueError(
@@ -185,12 +185,10 @@ def choose_tile(
 
 
 def _even(length: int, side: int, chunk: int) -> int:
-    """How long tiles are that cover a length, all of about the same size, none longer than `side` if chunks allow."""
+    """How long tiles are that cover a length, all of about the same size; more than `side` where chunks ask for it."""
     step = chunk if STEP <= chunk <= side else STEP
-    count = -(-length // side)
-    each = -(-length // count)
-    rounded = -(-each // step) * step
-    return min(length, rounded if rounded <= side else max(step, side // step * step))
+    each = -(-length // -(-length // side))
+    return min(length, -(-each // step) * step)
 
 
 def _megabytes(count: int) -> str:
