@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imgrestore.job_tiles import UNASKED, Limits, goes_by_tiles, restore_by_tiles
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -58,6 +60,8 @@ class Work:
         Whether the task takes ``progress``, a function of what is being done and the part that is done.
     told : callable, optional
         What a user is told of every result, or of every page's, unasked; None for nothing.
+    limits : Limits
+        For pictures that are restored tile by tile.
     """
 
     task: Callable[..., Any]
@@ -65,6 +69,7 @@ class Work:
     space: int = 2
     has_progress: bool = False
     told: Callable[[Restoration], str | None] | None = None
+    limits: Limits = UNASKED
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,8 @@ def restore_file(
             raise FileExistsError(f"{path} exists already; --overwrite replaces it")
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
+    if goes_by_tiles(job, work):
+        return restore_by_tiles(job, work, moved, overwrite=overwrite, verbose=verbose)
     told: list[str] = []
     details = verbose or job.sheet is not None or job.psf is not None
     with warnings.catch_warnings(record=True) as heard:

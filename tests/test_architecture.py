@@ -12,12 +12,12 @@ import imgrestore
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(imgrestore.__file__).parent
 FLOORS = (
-    ("types", "psf", "psf_field", "psf_file", "pixels", "light", "io", "job", "sheet", "sheet_page", "_native"),
+    ("types", "psf", "psf_field", "psf_file", "pixels", "light", "io", "sheet", "sheet_page", "_native"),
     ("ops",),
     ("degrade", "metrics"),
     ("classical", "nets", "losses"),
     ("tasks",),
-    ("diagnosis", "plan", "data", "tiles", "evidence", "evidence_sheet"),
+    ("diagnosis", "plan", "data", "tiles", "job", "job_tiles", "evidence", "evidence_sheet"),
     (
         *("train", "scale"),
         *("evaluate", "evaluate_cases", "evaluate_diagnosis", "evaluate_masks", "evaluate_methods", "evaluate_restore"),

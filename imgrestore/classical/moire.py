@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,12 +11,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from imgrestore.classical.estimate import Estimate, layers_without
-from imgrestore.classical.moire_bands import bands_of
+from imgrestore.classical.moire_bands import Bands, bands_of
 from imgrestore.classical.moire_peaks import Peak, find_peaks, notch_filter, notched, peaks_of, periodic_plus_smooth
 from imgrestore.classical.moire_screen import Screen, screen_gain, screen_of, tone_change
 from imgrestore.classical.moire_windows import Windows, excess, to_luma_chroma, to_rgb
 
-__all__ = ["Peak", "estimate", "find_peaks", "notch_filter", "periodic_plus_smooth", "untouched"]
+__all__ = [
+    "Peak",
+    "Seen",
+    "bent_taken_off",
+    "estimate",
+    "find_peaks",
+    "notch_filter",
+    "periodic_plus_smooth",
+    "untouched",
+]
 
 THRESHOLD = 5.0
 # A wave weaker than this, or seen in less of the frame, is left to the scene: luma, chroma.
@@ -64,13 +74,13 @@ def estimate(picture: Tensor, mask: Tensor | None, good: Tensor, screen: Screen 
     if mask is not None:
         return _inside(picture, planes, mask)
     notes = []
-    peaks = [p for p in peaks_of(planes, THRESHOLD) if _is_pattern(p)]
+    peaks = [p for p in peaks_of(planes, THRESHOLD) if is_pattern(p)]
     clean = notched(planes, peaks) if peaks else planes
     if peaks:
         notes.append(f"{len(peaks)} waves over the whole frame, the strongest {_words(peaks[0])}")
-    looks = [_Look.at(plane) for plane in clean]
+    looks = [Seen.at(plane) for plane in clean]
     shares = [look.share(LEAST_WAVE[min(i, 1)]) for i, look in enumerate(looks)]
-    bent = [_ramp(share, *GOES_ON) for share in shares]
+    bent = [ramp(share, *GOES_ON) for share in shares]
     if max(bent) > 0:
         notes.append(f"a pattern that bends goes on between {max(shares):.0%} of neighbouring windows")
     bands = bands_of([look.spectra for look in looks], looks[0].windows.taper)
@@ -91,19 +101,7 @@ def estimate(picture: Tensor, mask: Tensor | None, good: Tensor, screen: Screen 
     if not notes and screen.strength == 0:
         nothing = ("no moiré found: the picture is left as it is",)
         return Estimate(picture, untouched(picture), None, nothing, _sureness(screen.odds), False, clues=clues)
-    parts = []
-    for i, (plane, look) in enumerate(zip(clean, looks, strict=True)):
-        if bent[i] > 0 or bands.strength > 0 or screen.strength > 0:
-            keep = 1 - bent[i] * (1 - look.keep(*START[min(i, 1)]))
-            if screen.strength > 0:
-                alike = look.keep(*SCREEN_START[min(i, 1)])
-                gain = screen_gain(look.radius_steps, screen.softness, i)
-                keep = keep * (1 - screen.strength * (1 - alike * look.wiener(gain, alike)))
-            if bands.strength > 0:
-                keep = torch.minimum(keep, bands.keep[i])
-            plane = plane - look.lost(keep)
-        parts.append(plane)
-    clean = torch.stack(parts)
+    clean = bent_taken_off(clean, looks, bent, bands, screen)
     pattern = to_rgb(planes - clean)
     tone = torch.zeros_like(picture)
     if screen.strength > 0:
@@ -116,10 +114,53 @@ def estimate(picture: Tensor, mask: Tensor | None, good: Tensor, screen: Screen 
     return Estimate(scene, layers, found, tuple(notes), sure, strength=screen.strength, clues=clues)
 
 
+def bent_taken_off(
+    planes: Tensor,
+    looks: Sequence[Seen],
+    bent: Sequence[float],
+    bands: Bands,
+    screen: Screen,
+    powers: Sequence[Tensor] | None = None,
+) -> Tensor:
+    """Planes without what stands out of the spectra of their windows.
+
+    Parameters
+    ----------
+    planes : Tensor, shape (C, H, W)
+        Luma and chroma, free of waves over the whole frame.
+    looks : sequence of Seen
+        At each plane.
+    bent : sequence of float
+        How far each plane shows a pattern that bends, from 0 to 1.
+    bands : Bands
+    screen : Screen
+    powers : sequence of Tensor, optional
+        `Seen.mean_power` of the picture that the planes are a part of, for a photographed screen; by default their own.
+
+    Returns
+    -------
+    Tensor, shape (C, H, W)
+    """
+    parts = []
+    for i, (plane, look) in enumerate(zip(planes, looks, strict=True)):
+        if bent[i] > 0 or bands.strength > 0 or screen.strength > 0:
+            keep = 1 - bent[i] * (1 - look.keep(*START[min(i, 1)]))
+            if screen.strength > 0:
+                alike = look.keep(*SCREEN_START[min(i, 1)])
+                gain = screen_gain(look.radius_steps, screen.softness, i)
+                wiener = look.wiener(gain, alike, None if powers is None else powers[i])
+                keep = keep * (1 - screen.strength * (1 - alike * wiener))
+            if bands.strength > 0:
+                keep = torch.minimum(keep, bands.keep[i])
+            plane = plane - look.lost(keep)
+        parts.append(plane)
+    return torch.stack(parts)
+
+
 def _inside(picture: Tensor, planes: Tensor, mask: Tensor) -> Estimate:
     """The pattern inside a mask that was given."""
-    weight = _feathered(mask)
-    patterns = [look.lost(look.keep(*START[min(i, 1)])) for i, look in enumerate(map(_Look.at, planes))]
+    weight = feathered(mask)
+    patterns = [look.lost(look.keep(*START[min(i, 1)])) for i, look in enumerate(map(Seen.at, planes))]
     pattern = to_rgb(torch.stack(patterns)) * weight
     scene = torch.where(weight > 0, picture - pattern, picture)
     layers = {"scene": scene, "moire": pattern, "tone": torch.zeros_like(picture)}
@@ -127,7 +168,7 @@ def _inside(picture: Tensor, planes: Tensor, mask: Tensor) -> Estimate:
     return Estimate(scene, layers, mask, (note,), 0.5)
 
 
-def _is_pattern(peak: Peak) -> bool:
+def is_pattern(peak: Peak) -> bool:
     return peak.amplitude >= LEAST_AMPLITUDE[min(peak.plane or 0, 1)] and peak.uniformity >= LEAST_UNIFORM
 
 
@@ -137,7 +178,7 @@ def _words(peak: Peak) -> str:
 
 
 @dataclass(frozen=True)
-class _Look:
+class Seen:
     """A plane seen through windows: their spectra, how far these stand out, and from what."""
 
     windows: Windows
@@ -146,13 +187,15 @@ class _Look:
     background: Tensor
 
     @classmethod
-    def at(cls, plane: Tensor) -> _Look:
+    def at(cls, plane: Tensor, tilt: Tensor | None = None) -> Seen:
+        """Look at a plane (H, W); `tilt` is that of the picture it is a part of, by default its own."""
         windows = Windows(*plane.shape)
         spectra = windows.split(plane)
-        return cls(windows, spectra, *excess(spectra, FLOOR))
+        return cls(windows, spectra, *excess(spectra, FLOOR, tilt))
 
     @property
     def frequencies(self) -> tuple[Tensor, Tensor]:
+        """Cycles per pixel along rows and columns, shaped to broadcast."""
         n = self.windows.size
         return torch.fft.fftfreq(n)[:, None], torch.fft.rfftfreq(n)[None]
 
@@ -190,24 +233,34 @@ class _Look:
         n = self.windows.size
         return torch.arange(math.ceil(n / math.sqrt(2)) + 1) / n
 
-    def wiener(self, gain: Tensor, keep: Tensor) -> Tensor:
-        """Gains that are `gain`, by radius, over all windows, but nearer to 1 where there is more to be seen."""
-        n = self.windows.size
-        steps = len(gain)
-        ring = (torch.hypot(*self.frequencies) * n).round().long()
+    def _powers(self, keep: Tensor) -> Tensor:
+        """Power by radius of each window: (rows, columns, steps)."""
+        steps = len(self.radius_steps)
         power = (self.spectra.abs() * keep).square().flatten(2)
-        sums = power.new_zeros(*power.shape[:2], steps).index_add_(2, ring.flatten(), power)
-        local = sums / torch.bincount(ring.flatten(), minlength=steps).clamp_min(1) + FLOOR / 100
-        mean = local.mean((0, 1))
+        sums = power.new_zeros(*power.shape[:2], steps).index_add_(2, self._ring.flatten(), power)
+        return sums / torch.bincount(self._ring.flatten(), minlength=steps).clamp_min(1) + FLOOR / 100
+
+    @property
+    def _ring(self) -> Tensor:
+        return (torch.hypot(*self.frequencies) * self.windows.size).round().long()
+
+    def mean_power(self, index: int) -> Tensor:
+        """Power by radius of the average window of luma (0) or chroma, less what a screen's grid adds: (steps,)."""
+        return self._powers(self.keep(*SCREEN_START[min(index, 1)])).mean((0, 1))
+
+    def wiener(self, gain: Tensor, keep: Tensor, mean: Tensor | None = None) -> Tensor:
+        """Gains that are `gain`, by radius, over all windows, but nearer to 1 where there is more to be seen."""
+        local = self._powers(keep)
+        mean = local.mean((0, 1)) if mean is None else mean
         lost = (1 - gain) * (mean / local) ** (1 - FOLLOWS)
-        return (1 - lost).clamp(0, 1)[:, :, ring]
+        return (1 - lost).clamp(0, 1)[:, :, self._ring]
 
     def lost(self, keep: Tensor) -> Tensor:
         """What gains take off, as a plane."""
         return self.windows.join(self.spectra * (1 - keep))
 
 
-def _ramp(value: float, low: float, high: float) -> float:
+def ramp(value: float, low: float, high: float) -> float:
     return min(1.0, max(0.0, (value - low) / (high - low)))
 
 
@@ -227,7 +280,7 @@ def _seen(pattern: Tensor) -> Tensor:
     return local[0] > SEEN**2
 
 
-def _feathered(mask: Tensor) -> Tensor:
+def feathered(mask: Tensor) -> Tensor:
     """1 inside, 0 a few pixels outside, a ramp between."""
     size = 2 * FEATHER + 1
     wider = F.max_pool2d(mask[None].float(), size, 1, FEATHER)

@@ -78,7 +78,13 @@ class _Waves:
         return torch.minimum(torch.hypot(a - b, c - d), torch.hypot(a + b, c + d)) < wanders
 
 
-def bands_of(spectra: Sequence[Tensor], taper: Tensor) -> Bands:
+def bands_of(
+    spectra: Sequence[Tensor],
+    taper: Tensor,
+    *,
+    tilts: Sequence[Tensor] | None = None,
+    strength: float | None = None,
+) -> Bands:
     """Find bands of colour that bend, and what takes them off.
 
     In a window the bands are one clear wave of colour that has little luma to it, is neither faint nor strong, and goes
@@ -92,6 +98,10 @@ def bands_of(spectra: Sequence[Tensor], taper: Tensor) -> Bands:
         frames below twice the size of a window, nothing is found.
     taper : Tensor, shape (n, n)
         `Windows.taper`.
+    tilts : sequence of Tensor, optional
+        Of the planes; see `imgrestore.classical.moire_windows.excess`.
+    strength : float, optional
+        That of the picture which the windows are a part of; by default it is judged.
 
     Returns
     -------
@@ -114,14 +124,16 @@ def bands_of(spectra: Sequence[Tensor], taper: Tensor) -> Bands:
         core.narrow(dim, 1, count).logical_or_(goes_on)
         pairs += int(goes_on.sum())
     share = pairs / max((rows - 1) * columns + rows * (columns - 1), LEAST_COUNT)
-    strength = min(1.0, max(0.0, (share - GOES_ON[0]) / (GOES_ON[1] - GOES_ON[0])))
+    if strength is None:
+        strength = min(1.0, max(0.0, (share - GOES_ON[0]) / (GOES_ON[1] - GOES_ON[0])))
     if strength == 0:
         return Bands(share, 0.0, ())
     area = strength * _near(_followed(core, waves), waves, n)
     coloured = ((math.log(16.0) - torch.log((luma + FLOOR) / (chroma + FLOOR))) / math.log(4.0)).clamp(0, 1) * area
     radius = torch.hypot(torch.fft.fftfreq(n)[:, None], torch.fft.rfftfreq(n)[None]) * n
     low = (radius - 1.5).clamp(0, 1)
-    looks = [excess(plane, FLOOR) for plane in spectra]
+    expected: Sequence[Tensor | None] = [None] * len(spectra) if tilts is None else tilts
+    looks = [excess(plane, FLOOR, tilt) for plane, tilt in zip(spectra, expected, strict=True)]
     keep = []
     for i, (plane, (_, background)) in enumerate(zip(spectra, looks, strict=True)):
         over = torch.log(plane.abs().square() + FLOOR) - background

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,18 @@ from torch import Tensor
 from imgrestore.classical import moire_screen_numbers as numbers
 from imgrestore.classical.moire_windows import to_luma_chroma
 
-__all__ = ["Screen", "features", "screen_gain", "screen_of", "tone_change"]
+__all__ = [
+    "Screen",
+    "Tones",
+    "features",
+    "features_of",
+    "judged",
+    "places",
+    "screen_gain",
+    "screen_of",
+    "tone_change",
+    "tones_of",
+]
 
 BANDS = ((0.06, 0.12), (0.2, 0.28), (0.38, 0.5))
 SIZE = 64
@@ -73,7 +85,21 @@ def screen_of(picture: Tensor) -> Screen:
         return Screen(-np.inf, 0.0, 0.0)
     if float(to_luma_chroma(picture)[1:].abs().mean()) < COLOURED:
         return Screen(-np.inf, 0.0, 0.0)
-    scaled = (features(picture) - numbers.MEAN) / numbers.DEVIATION
+    return judged(features(picture))
+
+
+def judged(numbers_seen: np.ndarray) -> Screen:
+    """Judge a picture in colour by its `features`.
+
+    Parameters
+    ----------
+    numbers_seen : ndarray, shape (36,)
+
+    Returns
+    -------
+    Screen
+    """
+    scaled = (numbers_seen - numbers.MEAN) / numbers.DEVIATION
     strange = STRANGE * float(np.maximum(np.abs(scaled) - REACH, 0).sum())
     held = np.clip(scaled, -REACH, REACH)
     odds = float(numbers.WEIGHTS @ held) + numbers.BIAS - strange
@@ -96,9 +122,18 @@ def features(picture: Tensor) -> np.ndarray:
         and in the median one, over that of luma in the lowest band; and of the largest over the median power among the
         frequencies of the band, in the median window and in a clear one (90 %).
     """
-    planes = to_luma_chroma(picture)
-    tops, lefts = (_spread(length) for length in picture.shape[1:])
-    pieces = torch.stack([planes[:, y : y + SIZE, x : x + SIZE] for y in tops for x in lefts], 1)
+    return features_of([picture[:, y : y + SIZE, x : x + SIZE] for y, x in places(picture.shape[1:])])
+
+
+def places(size: Sequence[int]) -> list[tuple[int, int]]:
+    """The upper left corners of the windows by which a picture of some height and width is judged."""
+    tops, lefts = (_spread(length) for length in size)
+    return [(y, x) for y in tops for x in lefts]
+
+
+def features_of(windows: Sequence[Tensor]) -> np.ndarray:
+    """The `features` of a picture of which there are the windows at `places`: each (3, 64, 64)."""
+    pieces = torch.stack([to_luma_chroma(window) for window in windows], 1)
     taper = torch.hann_window(SIZE + 2, periodic=False)[1:-1]
     taper = taper[:, None] * taper
     pieces = (pieces - pieces.mean((-2, -1), keepdim=True)) * taper
@@ -141,6 +176,25 @@ def screen_gain(radius: Tensor, softness: float, plane: int) -> Tensor:
     return torch.from_numpy(held.astype(np.float32))
 
 
+@dataclass(frozen=True)
+class Tones:
+    """How the tones of a photographed screen are changed, of each channel; see `tone_change`."""
+
+    slopes: tuple[float, ...]
+    offsets: tuple[float, ...]
+    trust: float
+
+    def change(self, picture: Tensor) -> Tensor:
+        """What has to be added to a picture (3, H, W), or to a part of it."""
+        held = picture.clamp(0, 1)
+        luma = (held * torch.tensor(LUMA)[:, None, None]).sum(0)
+        shared = numbers.TONE_LUMA * luma + numbers.TONE_LUMA_SQUARE * luma.square()
+        change = torch.empty_like(picture)
+        for c, x in enumerate(held):
+            change[c] = (self.slopes[c] + numbers.TONE_SQUARE * x) * x + self.offsets[c] + shared
+        return change * self.trust
+
+
 def tone_change(picture: Tensor) -> Tensor:
     """What has to be added to a photographed screen to make its tones the likeliest ones of the screen's picture.
 
@@ -159,6 +213,11 @@ def tone_change(picture: Tensor) -> Tensor:
     Tensor, shape (3, H, W)
         Of values beyond 0 to 1 as much as of the nearest ones within.
     """
+    return tones_of(picture).change(picture)
+
+
+def tones_of(picture: Tensor) -> Tones:
+    """How the tones of a photographed screen (3, H, W) are to be changed; see `tone_change`."""
     held = picture.clamp(0, 1)
     small = F.interpolate(held[None], size=(THUMBNAIL, THUMBNAIL), mode="area")[0]
     weights = torch.tensor(LUMA)[:, None, None]
@@ -166,15 +225,10 @@ def tone_change(picture: Tensor) -> Tensor:
     ends = torch.quantile(small.flatten(1), torch.tensor([0.02, 0.98]), dim=1)
     levels = [*torch.quantile(thumbnail, torch.tensor(LEVELS)).tolist(), float(thumbnail.std())]
     white = float((small.amin(0) > WHITE).float().mean())
-    luma = (held * weights).sum(0)
-    shared = numbers.TONE_LUMA * luma + numbers.TONE_LUMA_SQUARE * luma.square()
-    change = torch.empty_like(picture)
     known = np.array([[*levels, float(small[c].mean()), *ends[:, c].tolist(), white] for c in range(3)])
     told = (known - numbers.TONE_TYPICAL) / numbers.TONE_WIDTH
     slopes, offsets = (numbers.TONE[0] + told @ numbers.TONE[1:]).T.tolist()
-    for c, x in enumerate(held):
-        change[c] = (slopes[c] + numbers.TONE_SQUARE * x) * x + offsets[c] + shared
-    return change * _trust(told)
+    return Tones(tuple(slopes), tuple(offsets), _trust(told))
 
 
 def _trust(told: np.ndarray) -> float:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Windows", "excess", "to_luma_chroma", "to_rgb", "with_neighbours"]
+__all__ = ["Windows", "excess", "tilt_of", "to_luma_chroma", "to_rgb", "with_neighbours"]
 
 # An orthonormal change of colours: luma, red against blue, green against both.
 _ROWS = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 2.0, -1.0]])
@@ -123,7 +123,23 @@ def _folded(size: int, before: int, after: int) -> Tensor:
     return torch.where(index < size, index, 2 * size - 1 - index)
 
 
-def excess(spectra: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+def tilt_of(spectra: Tensor, floor: float) -> Tensor:
+    """How the log power of an average window falls with frequency.
+
+    Parameters
+    ----------
+    spectra, floor
+        As in `excess`.
+
+    Returns
+    -------
+    Tensor, shape (n, n // 2 + 1)
+    """
+    near = with_neighbours(with_neighbours(torch.log(spectra.abs().square() + floor), 0), 1)
+    return _tilt(near)
+
+
+def excess(spectra: Tensor, floor: float, tilt: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """How far the log power of each frequency is above that of the frequencies around it, window by window.
 
     Windows are averaged with their eight neighbours first: a pattern shows in all of them, content in one.
@@ -134,6 +150,8 @@ def excess(spectra: Tensor, floor: float) -> tuple[Tensor, Tensor]:
         As `Windows.split` gives.
     floor : float
         Power that is too little to matter, as that of rounding.
+    tilt : Tensor, shape (n, n // 2 + 1), optional
+        `tilt_of` the picture that the windows are a part of; by default of themselves.
 
     Returns
     -------
@@ -143,14 +161,9 @@ def excess(spectra: Tensor, floor: float) -> tuple[Tensor, Tensor]:
         Log power that is expected there.
     """
     log = torch.log(spectra.abs().square() + floor)
-    rows, columns, n, half = log.shape
+    half = log.shape[-1]
     near = with_neighbours(with_neighbours(log, 0), 1)
-    radius = torch.hypot(torch.fft.fftfreq(n)[:, None] * n, torch.arange(half)[None].float()).round().long()
-    count = int(radius.max()) + 1
-    # Mirrored windows at the rim hold nothing of the finest waves.
-    inner = near[2:-2, 2:-2] if min(rows, columns) > 4 else near
-    profile = torch.zeros(count).index_add(0, radius.flatten(), inner.mean((0, 1)).flatten())
-    tilt = (profile / torch.bincount(radius.flatten(), minlength=count))[radius]
+    tilt = _tilt(near) if tilt is None else tilt
     flat = near - tilt
     # Past the half plane lie the mirrored conjugates, whose power is the same.
     reach = 5
@@ -164,6 +177,16 @@ def excess(spectra: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     core = _sums(_sums(longer[:, :, within, within], 5, 2), 5, 3)
     around = (outer - core) / ((2 * reach + 1) ** 2 - 25)
     return flat - around, around + tilt
+
+
+def _tilt(near: Tensor) -> Tensor:
+    rows, columns, n, half = near.shape
+    radius = torch.hypot(torch.fft.fftfreq(n)[:, None] * n, torch.arange(half)[None].float()).round().long()
+    count = int(radius.max()) + 1
+    # Mirrored windows at the rim hold nothing of the finest waves.
+    inner = near[2:-2, 2:-2] if min(rows, columns) > 4 else near
+    profile = torch.zeros(count).index_add(0, radius.flatten(), inner.mean((0, 1)).flatten())
+    return (profile / torch.bincount(radius.flatten(), minlength=count))[radius]
 
 
 def with_neighbours(values: Tensor, dim: int) -> Tensor:

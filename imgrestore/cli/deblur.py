@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import Details, Device, Inputs, Out, Overwrite, OwnWeights, Recursive, Verbose
-from .run import Work, on_device, read_mask, run
+from .options import Details, Device, Inputs, MaxMemory, Out, Overwrite, OwnWeights, Recursive, TileSide, Verbose
+from .run import Limits, Work, on_device, read_mask, run
 
 if TYPE_CHECKING:
     from imgrestore.psf import Psf
@@ -77,6 +77,8 @@ def command(
     weights: OwnWeights = None,
     device: Device = None,
     details: Details = None,
+    max_memory: MaxMemory = None,
+    tile: TileSide = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
     verbose: Verbose = False,
@@ -129,6 +131,7 @@ def command(
         overwrite=overwrite,
         verbose=verbose,
         save_psf=save_psf,
+        limits=Limits(max_memory, tile),
     )
 
 

@@ -7,15 +7,17 @@ from .options import (
     Details,
     Device,
     Inputs,
+    MaxMemory,
     MethodName,
     MethodOption,
     Out,
     Overwrite,
     OwnWeights,
     Recursive,
+    TileSide,
     Verbose,
 )
-from .run import Work, on_device, read_mask, run
+from .run import Limits, Work, on_device, read_mask, run
 
 
 def command(
@@ -26,6 +28,8 @@ def command(
     weights: OwnWeights = None,
     device: Device = None,
     details: Details = None,
+    max_memory: MaxMemory = None,
+    tile: TileSide = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
     verbose: Verbose = False,
@@ -44,4 +48,14 @@ def command(
         own_refiner(weights, method.value, refined=True)  # told now rather than of every picture
         return Work(demoire, {"method": method.value, "mask": read_mask(mask), "weights": weights, **on_device(device)})
 
-    run("demoire", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)
+    run(
+        "demoire",
+        prepare,
+        inputs,
+        out,
+        details=details,
+        recursive=recursive,
+        overwrite=overwrite,
+        verbose=verbose,
+        limits=Limits(max_memory, tile),
+    )

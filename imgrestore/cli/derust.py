@@ -11,15 +11,17 @@ from .options import (
     Details,
     Device,
     Inputs,
+    MaxMemory,
     MethodName,
     MethodOption,
     Out,
     Overwrite,
     OwnWeights,
     Recursive,
+    TileSide,
     Verbose,
 )
-from .run import Work, on_device, read_mask, read_triple, run
+from .run import Limits, Work, on_device, read_mask, read_triple, run
 
 
 def command(
@@ -36,6 +38,8 @@ def command(
     weights: OwnWeights = None,
     device: Device = None,
     details: Details = None,
+    max_memory: MaxMemory = None,
+    tile: TileSide = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
     verbose: Verbose = False,
@@ -64,4 +68,14 @@ def command(
             },
         )
 
-    run("derust", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)
+    run(
+        "derust",
+        prepare,
+        inputs,
+        out,
+        details=details,
+        recursive=recursive,
+        overwrite=overwrite,
+        verbose=verbose,
+        limits=Limits(max_memory, tile),
+    )

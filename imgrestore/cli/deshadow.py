@@ -12,15 +12,17 @@ from .options import (
     Details,
     Device,
     Inputs,
+    MaxMemory,
     MethodName,
     MethodOption,
     Out,
     Overwrite,
     OwnWeights,
     Recursive,
+    TileSide,
     Verbose,
 )
-from .run import Work, on_device, read_mask, run
+from .run import Limits, Work, on_device, read_mask, run
 
 
 class KindName(str, Enum):
@@ -41,6 +43,8 @@ def command(
     weights: OwnWeights = None,
     device: Device = None,
     details: Details = None,
+    max_memory: MaxMemory = None,
+    tile: TileSide = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
     verbose: Verbose = False,
@@ -66,4 +70,14 @@ def command(
         }
         return Work(deshadow, settings)
 
-    run("deshadow", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)
+    run(
+        "deshadow",
+        prepare,
+        inputs,
+        out,
+        details=details,
+        recursive=recursive,
+        overwrite=overwrite,
+        verbose=verbose,
+        limits=Limits(max_memory, tile),
+    )

@@ -12,15 +12,17 @@ from .options import (
     Details,
     Device,
     Inputs,
+    MaxMemory,
     MethodName,
     MethodOption,
     Out,
     Overwrite,
     OwnWeights,
     Recursive,
+    TileSide,
     Verbose,
 )
-from .run import Work, on_device, read_mask, read_triple, run
+from .run import Limits, Work, on_device, read_mask, read_triple, run
 
 
 class Transfer(str, Enum):
@@ -46,6 +48,8 @@ def command(
     weights: OwnWeights = None,
     device: Device = None,
     details: Details = None,
+    max_memory: MaxMemory = None,
+    tile: TileSide = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
     verbose: Verbose = False,
@@ -74,4 +78,14 @@ def command(
             },
         )
 
-    run("despecular", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)
+    run(
+        "despecular",
+        prepare,
+        inputs,
+        out,
+        details=details,
+        recursive=recursive,
+        overwrite=overwrite,
+        verbose=verbose,
+        limits=Limits(max_memory, tile),
+    )

@@ -11,6 +11,8 @@ from pathlib import Path
 from imgrestore import io
 from imgrestore.job import Job
 
+PICTURES = frozenset({*io.SUPPORTED, ".zarr"})
+"""What pictures are written as."""
 SHEETS = (".png", ".jpg", ".jpeg", ".webp")
 """The formats in which a sheet is worth keeping."""
 PSFS = (".npy", ".tif", ".tiff", ".png")
@@ -61,13 +63,13 @@ def plan(
         Where a folder or pattern has no picture, or files would be written over each other or over an input.
     """
     found = _expand(inputs, recursive)
-    single = len(found) == 1 and not (found[0].from_many and Path(out).suffix.lower() not in io.SUPPORTED)
+    single = len(found) == 1 and not (found[0].from_many and Path(out).suffix.lower() not in PICTURES)
     folder = _is_folder(out) or not single
     if folder:
-        if Path(out).is_file() or (Path(out).suffix.lower() in io.SUPPORTED and not Path(out).is_dir()):
+        if Path(out).is_file() or (Path(out).suffix.lower() in PICTURES and not _is_folder(out)):
             raise UsageError(f"-o {out} is one file for {len(found)} pictures; expected a folder")
     else:
-        _check_file(out, io.SUPPORTED, "-o")
+        _check_file(out, PICTURES, "-o")
     jobs = [
         Job(
             item.path,
@@ -114,15 +116,15 @@ def _expand(inputs: Sequence[str], recursive: bool) -> list[_Found]:
     found: dict[str, _Found] = {}
     for given in inputs:
         path = Path(given)
-        if path.is_dir():
-            pictures = sorted(p for p in (path.rglob("*") if recursive else path.iterdir()) if io.is_picture(p))
+        if path.is_dir() and not io.is_zarr(path):
+            pictures = sorted(p for p in (path.rglob("*") if recursive else path.iterdir()) if _is_picture(p))
             if not pictures:
                 hint = "" if recursive else " (--recursive looks into its folders)"
                 raise UsageError(f"{given}: no pictures in this folder{hint}")
             items = [_Found(p, p.relative_to(path), True) for p in pictures]
         elif not path.exists() and glob.has_magic(given):
             matches = sorted(Path(p) for p in glob.glob(given, recursive=True))
-            items = [_Found(p, Path(p.name), True) for p in matches if io.is_picture(p)]
+            items = [_Found(p, Path(p.name), True) for p in matches if _is_picture(p)]
             if not items:
                 raise UsageError(f"{given}: no picture has a name like this")
         else:
@@ -132,7 +134,13 @@ def _expand(inputs: Sequence[str], recursive: bool) -> list[_Found]:
     return list(found.values())
 
 
+def _is_picture(path: Path) -> bool:
+    return io.is_picture(path) or (io.is_zarr(path) and not io.is_zarr(path.parent))
+
+
 def _is_folder(text: str) -> bool:
+    if Path(text).suffix.lower() == ".zarr":
+        return False
     return Path(text).is_dir() or text.endswith(("/", os.sep))
 
 

@@ -43,3 +43,17 @@ OwnWeights = Annotated[
     Path | None,
     typer.Option("--weights", metavar="FILE", help="Weights of the net, as `imgrestore train` writes them."),
 ]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--max-memory",
+        metavar="BYTES",
+        help="Restore tile by tile, in so much memory (2GB, 512MB); large TIFF and Zarr go so unasked, in 2GB.",
+    ),
+]
+TileSide = Annotated[
+    int | None,
+    typer.Option(
+        "--tile", min=16, metavar="PIXELS", help="Restore tile by tile, in tiles of this side; the largest by default."
+    ),
+]

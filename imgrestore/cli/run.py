@@ -7,19 +7,21 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from imgrestore.job import Work, one_line, reason, restore_file, restore_picture
+from imgrestore.job_tiles import UNASKED, Limits
 
 if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
     "Asked",
+    "Limits",
     "Work",
     "carried_out",
     "on_device",
@@ -71,6 +73,7 @@ def run(
     overwrite: bool,
     verbose: bool,
     save_psf: str | None = None,
+    limits: Limits = UNASKED,
 ) -> None:
     """Carry out a command.
 
@@ -82,13 +85,20 @@ def run(
         Gives the `Work`; what it raises is an error of usage, and nothing is restored.
     inputs, out, details, recursive, overwrite, verbose, save_psf
         As on the command line.
+    limits : Limits
+        For pictures that are restored tile by tile.
 
     Raises
     ------
     typer.Exit
         With status 2 for an error of usage, 1 where a picture failed, 130 where the user stopped it.
     """
-    _HOW.get()(Asked(name, prepare, inputs, out, details, recursive, overwrite, verbose, save_psf))
+
+    def ready() -> Work:
+        limits.check(details, save_psf)
+        return replace(prepare(), limits=limits)
+
+    _HOW.get()(Asked(name, ready, inputs, out, details, recursive, overwrite, verbose, save_psf))
 
 
 @contextmanager

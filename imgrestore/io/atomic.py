@@ -1,12 +1,13 @@
-"""Write a file whole or not at all."""
+"""Write a file or a folder whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -70,6 +71,50 @@ def lock(stream: BinaryIO) -> bool | None:
     return True
 
 
+@contextlib.contextmanager
+def whole_folder(target: Path, overwrite: bool, is_ours: Callable[[Path], bool]) -> Iterator[Path]:
+    """Make a temporary folder beside `target` that takes its place once the block ends without an error.
+
+    A folder that is there already is replaced if `overwrite` and `is_ours` says that it is of the same kind; it is
+    moved aside first, and comes back where the new one cannot take its place.
+    """
+    target = Path(os.path.realpath(target))
+    _check_parent(target)
+    if os.path.lexists(target):
+        if not overwrite:
+            raise _exists(target)
+        if not target.is_dir() or not is_ours(target):
+            raise FileExistsError(f"cannot write {target}: what is there is not of the same kind, and is not replaced")
+    token = secrets.token_hex(8)
+    temporary, aside = (target.parent / f".imgrestore-{token}.{kind}" for kind in ("tmp", "old"))
+    try:
+        temporary.mkdir()
+        yield temporary
+        _swap(temporary, target, aside, overwrite)
+    except OSError as error:
+        if error.errno is None or isinstance(error, FileExistsError):
+            raise
+        raise OSError(error.errno, f"could not write: {error.strerror}", str(target)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
+    _sync_folder(target.parent)
+
+
+def _swap(temporary: Path, target: Path, aside: Path, overwrite: bool) -> None:
+    there = os.path.lexists(target)
+    if there and not overwrite:  # another process was faster
+        raise _exists(target)
+    if there:
+        os.rename(target, aside)
+    try:
+        os.rename(temporary, target)
+    except OSError:
+        if there:
+            os.rename(aside, target)
+        raise
+
+
 def _only_new(path: str, flags: int) -> int:
     # Not the mode "x+b": astropy asks the stream for its mode and does not know that one.
     return os.open(path, flags | os.O_EXCL, 0o666)
@@ -78,14 +123,18 @@ def _only_new(path: str, flags: int) -> int:
 def _check_target(target: Path, overwrite: bool) -> None:
     if target.is_dir():
         raise IsADirectoryError(f"cannot write {target}: it is a folder, expected the path of a file")
-    if not target.parent.exists():
-        raise FileNotFoundError(f"cannot write {target}: the folder {target.parent} does not exist")
-    if not target.parent.is_dir():
-        raise NotADirectoryError(f"cannot write {target}: {target.parent} is not a folder")
+    _check_parent(target)
     if target.exists() and not target.is_file():
         raise FileExistsError(f"cannot write {target}: it is a device or pipe, expected a plain file")
     if not overwrite and target.exists():
         raise _exists(target)
+
+
+def _check_parent(target: Path) -> None:
+    if not target.parent.exists():
+        raise FileNotFoundError(f"cannot write {target}: the folder {target.parent} does not exist")
+    if not target.parent.is_dir():
+        raise NotADirectoryError(f"cannot write {target}: {target.parent} is not a folder")
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise PermissionError(f"cannot write {target}: no permission to write in the folder {target.parent}")
 

@@ -72,7 +72,7 @@ def read(path: str | os.PathLike[str], *, max_pixels: int | None = None) -> Pict
     """
     path = Path(path)
     limit = MAX_PIXELS if max_pixels is None else max_pixels
-    start = _first_bytes(path)
+    start = first_bytes(path)
     name = "picture"
     try:
         name = format_of_content(start)
@@ -162,7 +162,8 @@ def write(
         raise PictureError(f"cannot write {target}: the pixels or metadata could not be encoded ({reason})") from error
 
 
-def _first_bytes(path: Path) -> bytes:
+def first_bytes(path: Path) -> bytes:
+    """Return the start of a file, or raise what says best why there is no picture."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:

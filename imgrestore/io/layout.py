@@ -48,6 +48,14 @@ def assemble(pixels: np.ndarray | Picture, like: Picture | None) -> Picture:
     return dataclasses.replace(base, pixels=array, has_pages=has_pages, has_alpha=has_alpha, extras=extras)
 
 
+def assemble_one(pixels: np.ndarray, like: Picture | None) -> Picture:
+    """Return the picture to be written of pixels (H, W) or (H, W, C), which are no pages however many channels."""
+    channels = pixels.shape[2] if pixels.ndim == 3 else 1
+    known = like is not None and like.channels == channels
+    has_alpha = like.has_alpha if like is not None and known else channels in (2, 4)
+    return assemble(Picture(pixels, has_alpha=has_alpha), like)
+
+
 def _looks_like_pages(array: np.ndarray) -> bool:
     return array.ndim >= 4 or (array.ndim == 3 and array.shape[-1] > 4)
 

@@ -23,7 +23,7 @@ def read_tiff(path: Path, limit: int) -> Picture:
     """Decode a TIFF file: its first series of pages of one size."""
     import tifffile
 
-    _check_chain(path)
+    check_chain(path)
     with tifffile.TiffFile(path) as tif:
         if not tif.pages or not tif.series:
             raise PictureError("it is damaged: the TIFF has no pages")
@@ -34,7 +34,7 @@ def read_tiff(path: Path, limit: int) -> Picture:
             int(page.samplesperpixel),
             limit,
         )
-        _check_bytes(series, page, path.stat().st_size)
+        check_bytes(series, page, path.stat().st_size)
         left_out = sum(1 for other in tif.series[1:] if other.kind != "thumbnail" and not other.keyframe.is_reduced)
         if left_out:
             warnings.warn(
@@ -50,37 +50,59 @@ def read_tiff(path: Path, limit: int) -> Picture:
                 raise
             stored, upright = _decode_by_pillow(path, series), True
         pixels, has_pages, shape = _pages_first(stored, series.axes)
-        pixels, extra = _as_seen(pixels, page)
-        exif = exif_of(path, page)
-        tag = page.tags.get(274)
-        turn = int(tag.value) if tag is not None and tag.value in range(1, 9) else 1
-        dpi = dpi_of(page)
-        text = text_of(page)
-        xmp, icc = (None if tag is None else _bytes_of(tag.value) for tag in map(page.tags.get, (700, 34675)))
-        has_alpha = extra is not None
-        extras: dict[str, Any] = {"tiff_tags": kept_tags(page), "photometric": int(page.photometric)}
-        extras["tiff_size"] = (int(page.imagelength), int(page.imagewidth))
-        if extra is not None:
-            extras["extrasample"] = extra
-        if tif.is_imagej and tif.imagej_metadata:
-            extras["imagej"] = dict(tif.imagej_metadata)
-        if tif.is_ome and tif.ome_metadata:
-            extras["ome"] = tif.ome_metadata
-        if shape is not None:
-            extras["stack"] = (shape, series.axes.replace("S", ""))
+        pixels, alpha = as_seen(pixels, page)
+        if not upright:
+            pixels = turn_upright(pixels, turn_of(page), has_pages)
+        pixels = np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder("="), copy=False))
+        stack = None if shape is None else (shape, series.axes.replace("S", ""))
+        return with_metadata(pixels, path, tif, page, alpha=alpha, stack=stack, has_pages=has_pages)
 
-    if not upright:
-        pixels = turn_upright(pixels, turn, has_pages)
+
+def turn_of(page: Any) -> int:
+    """Return a page's orientation, 1 to 8."""
+    tag = page.tags.get(274)
+    return int(tag.value) if tag is not None and tag.value in range(1, 9) else 1
+
+
+def with_metadata(
+    pixels: np.ndarray,
+    path: Path,
+    tif: Any,
+    page: Any,
+    *,
+    alpha: int | None,
+    stack: tuple[tuple[int, ...], str] | None = None,
+    has_pages: bool = False,
+    is_one: bool = True,
+) -> Picture:
+    """Return a picture of upright pixels with all that the page tells besides.
+
+    `alpha` is the kind of alpha, None without; `stack` the shape and the axes of a stack that has its own;
+    `is_one` is False for one page of several, of which OME metadata would tell.
+    """
+    turn, dpi = turn_of(page), dpi_of(page)
+    exif = exif_of(path, page)
+    xmp, icc = (None if tag is None else _bytes_of(tag.value) for tag in map(page.tags.get, (700, 34675)))
+    extras: dict[str, Any] = {"tiff_tags": kept_tags(page), "photometric": int(page.photometric)}
+    extras["tiff_size"] = (int(page.imagelength), int(page.imagewidth))
+    if alpha is not None:
+        extras["extrasample"] = alpha
+    if tif.is_imagej and tif.imagej_metadata:
+        extras["imagej"] = dict(tif.imagej_metadata)
+    if is_one and tif.is_ome and tif.ome_metadata:
+        extras["ome"] = tif.ome_metadata
+    if stack is not None:
+        extras["stack"] = stack
     return Picture(
-        np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder("="), copy=False)),
+        pixels,
         format="TIFF",
         has_pages=has_pages,
-        has_alpha=has_alpha,
+        has_alpha=alpha is not None,
         icc_profile=icc or None,
         exif=reset_orientation(exif) if orientation_of(exif) != 1 else exif,
         xmp=reset_xmp_orientation(xmp or None),
         dpi=(dpi[::-1] if turn >= 5 else dpi) if dpi else None,
-        text=text,
+        text=text_of(page),
         extras=extras,
     )
 
@@ -92,35 +114,41 @@ def write_tiff(picture: Picture, stream: BinaryIO, quality: int | None) -> None:
     pixels = picture.pixels
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
-    if pixels.dtype == np.longdouble and pixels.dtype.itemsize > 8:
-        raise PictureError(f"TIFF cannot store {pixels.dtype} pixels; convert them to float64")
+    shape, options = how_to_write(picture, pixels.dtype)
+    tifffile.imwrite(stream, pixels.reshape(shape), **options)
+    if picture.exif:
+        append_exif(stream, picture.exif)
+
+
+def how_to_write(picture: Picture, dtype: np.dtype) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """Return the shape that tifffile is to write a picture in, and its keywords."""
+    shape: tuple[int, ...] = picture.pixels.shape
+    if dtype == np.longdouble and dtype.itemsize > 8:
+        raise PictureError(f"TIFF cannot store {dtype} pixels; convert them to float64")
     options = _layout_options(picture)
     icc = fitting_icc(picture, picture.channels if picture.channels <= 4 else 3)
     if icc:
         options["iccprofile"] = icc
     if picture.dpi:
         options["resolution"], options["resolutionunit"] = picture.dpi, 2
-    options["extratags"] = tags_to_write(picture, pixels.shape[picture.has_pages :][:2])
+    options["extratags"] = tags_to_write(picture, shape[picture.has_pages :][:2])
 
     imagej = picture.extras.get("imagej")
     ome = picture.extras.get("ome")
-    shape, axes = picture.extras.get("stack", (None, ""))
-    same_stack = shape is None or (picture.has_pages and int(np.prod(shape)) == pixels.shape[0])
-    if imagej and same_stack and pixels.dtype in (np.uint8, np.uint16, np.float32) and picture.channels in (1, 3, 4):
+    stack, axes = picture.extras.get("stack", (None, ""))
+    same_stack = stack is None or (picture.has_pages and int(np.prod(stack)) == shape[0])
+    if imagej and same_stack and dtype in (np.uint8, np.uint16, np.float32) and picture.channels in (1, 3, 4):
         computed = ("ImageJ", "images", "channels", "slices", "frames", "hyperstack", "axes")
         metadata = {name: value for name, value in imagej.items() if name not in computed}
-        if shape is not None and set(axes) <= set("TZCYX"):
-            pixels = pixels.reshape(*shape, *pixels.shape[1:])
+        if stack is not None and set(axes) <= set("TZCYX"):
+            shape = (*stack, *shape[1:])
             metadata["axes"] = axes + ("S" if picture.channels > 1 else "")
         options.pop("description", None)
         options.pop("planarconfig", None)
-        tifffile.imwrite(stream, pixels, imagej=True, metadata=metadata, **options)
-    else:
-        if ome and same_stack and f'Type="{_ome_type(pixels.dtype)}"' in ome and _sizes_fit(ome, picture):
-            options["description"] = ome.encode()
-        tifffile.imwrite(stream, pixels, metadata=None, **options)
-    if picture.exif:
-        append_exif(stream, picture.exif)
+        return shape, {"imagej": True, "metadata": metadata, **options}
+    if ome and same_stack and f'Type="{_ome_type(dtype)}"' in ome and _sizes_fit(ome, picture):
+        options["description"] = ome.encode()
+    return shape, {"metadata": None, **options}
 
 
 def _layout_options(picture: Picture) -> dict[str, Any]:
@@ -144,7 +172,7 @@ def _layout_options(picture: Picture) -> dict[str, Any]:
     return options
 
 
-def _check_chain(path: Path) -> None:
+def check_chain(path: Path) -> None:
     """Refuse a file whose list of pages leads behind its end; tifffile would read the pages before it only."""
     size = path.stat().st_size
     with open(path, "rb") as stream:
@@ -170,7 +198,7 @@ def _check_chain(path: Path) -> None:
             (place,) = struct.unpack(order + offset, end)
 
 
-def _check_bytes(series: Any, page: Any, size: int) -> None:
+def check_bytes(series: Any, page: Any, size: int) -> None:
     """Refuse a file whose pixel data would lie behind its end, or are fewer than its header says."""
     for number, part in enumerate(series.pages):
         if part is None:
@@ -202,31 +230,37 @@ def _decode_by_pillow(path: Path, series: Any) -> np.ndarray:
     from PIL.TiffImagePlugin import TiffImageFile
 
     page = series.keyframe
-    number, known = page.compression, getattr(page.compression, "name", "unknown")
     decoded = []
     with open(path, "rb") as stream, open(path, "rb") as again:
         image, twin = TiffImageFile(stream), TiffImageFile(again)
         for part in series.pages:
             image.seek(part.index)
             twin.seek(part.index)
-            wide = page.dtype == np.uint16 and page.samplesperpixel in (3, 4)
-            if wide and page.planarconfig == 1:
-                decoded.append(two_bytes(image, twin, {"<": "L", ">": "B"}[_byte_order(image)]))
-            else:
-                decoded.append(np.array(image))
-            samples = decoded[-1].shape[2] if decoded[-1].ndim == 3 else 1
-            holds = page.dtype is not None and decoded[-1].dtype == page.dtype and samples == page.samplesperpixel
-            if not holds and page.dtype != bool and page.photometric != _PALETTE:
-                raise PictureError(
-                    f"its TIFF compression {known} ({int(number)}) with {page.samplesperpixel} samples of {page.dtype} "
-                    "cannot be decoded without the package imagecodecs: pip install imagecodecs"
-                )
+            decoded.append(pillow_array(image, twin, page))
     stack = np.stack(decoded)
     upright_shape = stack.shape[1:3]
     if len(series.pages) == 1:
         return stack[0]
     leading = tuple(n for n, axis in zip(series.shape, series.axes, strict=True) if axis not in "YXS")
     return stack.reshape(*leading, *upright_shape, *stack.shape[3:])
+
+
+def pillow_array(image: Any, twin: Any, page: Any) -> np.ndarray:
+    """Return what Pillow decodes of a picture that was opened twice; `page` tells what it has to be."""
+    wide = page.dtype == np.uint16 and page.samplesperpixel in (3, 4)
+    if wide and page.planarconfig == 1:
+        decoded = two_bytes(image, twin, {"<": "L", ">": "B"}[_byte_order(image)])
+    else:
+        decoded = np.array(image)
+    samples = decoded.shape[2] if decoded.ndim == 3 else 1
+    holds = page.dtype is not None and decoded.dtype == page.dtype and samples == page.samplesperpixel
+    if not holds and page.dtype != bool and page.photometric != _PALETTE:
+        known = getattr(page.compression, "name", "unknown")
+        raise PictureError(
+            f"its TIFF compression {known} ({int(page.compression)}) with {page.samplesperpixel} samples of "
+            f"{page.dtype} cannot be decoded without the package imagecodecs: pip install imagecodecs"
+        )
+    return decoded
 
 
 def _byte_order(image: Any) -> str:
@@ -262,7 +296,7 @@ def _pages_first(stored: np.ndarray, axes: str) -> tuple[np.ndarray, bool, tuple
     return stored.reshape(-1, *stored.shape[len(others) :]), True, stack
 
 
-def _as_seen(pixels: np.ndarray, page: Any) -> tuple[np.ndarray, int | None]:
+def as_seen(pixels: np.ndarray, page: Any) -> tuple[np.ndarray, int | None]:
     """Expand palettes and few bits, make 0 black; return the pixels and the kind of alpha, None without."""
     bits = page.bitspersample if isinstance(page.bitspersample, int) else 8
     if page.photometric == _PALETTE and page.colormap is not None:

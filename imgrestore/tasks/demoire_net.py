@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from imgrestore.classical.estimate import Estimate
 from imgrestore.classical.moire import estimate
-from imgrestore.classical.moire_screen import screen_of
+from imgrestore.classical.moire_screen import Screen, screen_of
 from imgrestore.nets.refiner import Refiner
 from imgrestore.nets.weights import WeightsError, load
 from imgrestore.tasks.check import believed, local_rms
 from imgrestore.tasks.device import HERE, moved, net_on
 from imgrestore.tasks.own_weights import own_net
 
-__all__ = ["LAYER", "own_refiner", "refine"]
+__all__ = ["LAYER", "corrected", "judged_by", "own_refiner", "refine", "told_by"]
 
 LAYER = "refinement"
 CHANNELS = 3
@@ -92,13 +92,12 @@ def refine(
     odds = net.evidence(picture.to(device))
     if not math.isfinite(odds):
         return _unrefined(estimate(picture, mask, good, screen), NO_NUMBERS)
-    strength = min(1.0, max(0.0, (odds - DOUBT) / (SURE - DOUBT)))
-    # To the judge waves and half-tones look like moiré; of these the statistics have to be for a screen, too.
-    judged = replace(screen, odds=odds, strength=strength, only_alone=screen.strength == 0)
-    found = estimate(picture, mask, good, judged)
+    found = estimate(picture, mask, good, judged_by(odds, screen))
     if not found.strength > 0:
         return _left(found)
-    refined: Estimate = moved(_refined(picture.to(device), moved(found, device), net), HERE)
+    there, estimated = picture.to(device), moved(found, device)
+    curve, code = told_by(there, estimated.layers["scene"], net)
+    refined: Estimate = moved(corrected(there, estimated, net, curve, code), HERE)
     return refined
 
 
@@ -113,10 +112,37 @@ def _unrefined(found: Estimate, note: str | None) -> Estimate:
     return replace(found, layers=layers, notes=(*found.notes, note) if note else found.notes)
 
 
-def _refined(picture: Tensor, found: Estimate, net: Refiner) -> Estimate:
-    """An estimate corrected by the net."""
+def told_by(picture: Tensor, scene: Tensor, net: Refiner) -> tuple[Tensor, Tensor]:
+    """What the net says of a whole picture (3, H, W) and its estimate: a curve of tones (1, 3, 10), and a code."""
+    told: tuple[Tensor, Tensor] = net.head(net.view_of(picture[None], scene[None]))
+    return told
+
+
+def judged_by(odds: float, screen: Screen) -> Screen:
+    """A screen as the net judges it, by the logarithm of the odds that there is one.
+
+    To the judge waves and half-tones look like moiré; of these the statistics have to be for a screen, too.
+    """
+    strength = min(1.0, max(0.0, (odds - DOUBT) / (SURE - DOUBT)))
+    return replace(screen, odds=odds, strength=strength, only_alone=screen.strength == 0)
+
+
+def corrected(picture: Tensor, found: Estimate, net: Refiner, curve: Tensor, code: Tensor) -> Estimate:
+    """An estimate, or a part of one, corrected by the net.
+
+    Parameters
+    ----------
+    picture : Tensor, shape (3, H, W)
+    found : Estimate
+    net : Refiner
+    curve, code : Tensor
+        What it says of the whole; see `told_by`.
+
+    Returns
+    -------
+    Estimate
+    """
     seen, scene, moire = (plane[None] for plane in (picture, found.layers["scene"], found.layers["moire"]))
-    curve, code = net.head(net.view_of(seen, scene))
     curve = _rising(curve * found.strength)
     tone = net.tone_of(scene, curve)
     correction = net.correction_of(seen, scene, moire, tone, code)

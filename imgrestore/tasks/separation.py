@@ -18,7 +18,17 @@ from imgrestore.nets.weights import WeightsError, load
 from imgrestore.tasks.device import HERE, moved, net_on
 from imgrestore.tasks.own_weights import own_net
 
-__all__ = ["MARKS", "Marks", "Seen", "classical_only", "marks_of", "own_separator", "refine", "seen_by_net"]
+__all__ = [
+    "MARKS",
+    "Marks",
+    "Seen",
+    "classical_only",
+    "lifted",
+    "marks_of",
+    "own_separator",
+    "refine",
+    "seen_by_net",
+]
 
 
 @dataclass(frozen=True)
@@ -330,7 +340,7 @@ def _followed(kind: Kind, picture: Tensor, told: _Told, found: Estimate, mask: T
             return kind.agreed
         evidence = 1 / (1 + math.exp(min(LARGE, -told.presence)))
     else:
-        scene, _ = _lifted(picture, told.layer)
+        scene, _ = lifted(picture, told.layer)
         light = (scene - picture).mean(0).flatten()
         evidence = float(light.topk(max(1, round(PART * len(light)))).values[-1])
     return min(1.0, max(0.0, (evidence - kind.doubtful) / (kind.sure - kind.doubtful)))
@@ -340,7 +350,7 @@ def _corrected(kind: Kind, picture: Tensor, told: _Told, found: Estimate, likely
     """An estimate with another layer."""
     layers = dict(found.layers)
     if kind.form == "factor":
-        scene, damage = _lifted(picture, told.layer)
+        scene, damage = lifted(picture, told.layer)
     elif kind.form == "added":
         scene, damage = added_layer(picture, told.layer)
     else:
@@ -353,8 +363,20 @@ def _corrected(kind: Kind, picture: Tensor, told: _Told, found: Estimate, likely
     return replace(found, image=scene, layers=layers, notes=notes, confidence=confidence, damaged=True)
 
 
-def _lifted(picture: Tensor, layer: Tensor) -> tuple[Tensor, Tensor]:
-    """The scene below a factor, which is lifted to white at the most, and the factor."""
+def lifted(picture: Tensor, layer: Tensor) -> tuple[Tensor, Tensor]:
+    """The scene below a factor, which is lifted to white at the most, and the factor.
+
+    Parameters
+    ----------
+    picture : Tensor, shape (C, H, W)
+        White is 1.
+    layer : Tensor, shape (C, H, W)
+        Logarithm of the factor.
+
+    Returns
+    -------
+    scene, factor : Tensor
+    """
     _, layer = factor_layer(picture, layer)
     gain = torch.maximum(layer.exp(), picture.clamp(0, 1)).clamp(max=1)
     gain = torch.where(picture.abs() > BLACK, gain, 1.0)

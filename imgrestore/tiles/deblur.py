@@ -22,12 +22,13 @@ from imgrestore.tasks.deblur_blind import find_blurs
 from imgrestore.tasks.deblur_field import known_field
 from imgrestore.tasks.deblur_fit import Blur, Fit, Method
 from imgrestore.tiles.deblur_plan import Plan, Solver, net_for
-from imgrestore.tiles.deblur_settle import TOLERANCE_NET, Part, part_of, plan_of, reach_of, settled_of
+from imgrestore.tiles.deblur_settle import TOLERANCE, Part, part_of, plan_of, reach_of, settled_of
 from imgrestore.tiles.deblur_work import DeblurWork
 from imgrestore.tiles.look import Look
+from imgrestore.tiles.masks import mask_source
 from imgrestore.tiles.prepared import Prepared, Unchanged, Work
 from imgrestore.tiles.rim import Axis, Rim
-from imgrestore.tiles.source import ArraySource, Source
+from imgrestore.tiles.source import Source
 
 __all__ = ["prepare_deblur"]
 
@@ -43,6 +44,12 @@ BYTES: Mapping[Solver, tuple[float, float]] = {
     "hyperlaplacian": (120.0, 60.0),
     "net": (160.0, 500.0),
 }
+# The net's reach cannot be told from its rounding.
+LEAST_NET = 128
+NET_AT_FRAME = (
+    "beside the frame the net's tiles may differ from the whole by some hundredths of the range: it sees where the "
+    "whole's periodic domain ends, which they do not have"
+)
 HYPER = (
     "hyperlaplacian decides by thresholds that jump: beside them single pixels of a tile may differ from those of the "
     "whole by some hundredths of the range"
@@ -90,7 +97,7 @@ def prepare_deblur(
         net_for(file)
     level = None if noise is None else not_negative(noise, "noise", note=", in the picture's units")
     known = None if psf is None else as_psf(psf)
-    good = None if mask is None else _mask_source(mask, source.shape)
+    good = None if mask is None else mask_source(mask, source.shape)
     parts = [part_of(pixels, window, look, good, channel_axis, device) for window, pixels in look.crops]
     blurs = _blurs(parts, known, progress)
     blur = max(blurs, key=lambda one: (not _is_point(one.psf), one.confidence))
@@ -107,7 +114,10 @@ def prepare_deblur(
         return _untouched(source, (*notes, NOT_EXPLAINED))
     notes += [*told, f"noise {float(settled.noise.square().mean().sqrt()) * plan.unit:.4g} in the picture's units"]
     reach = reach_of(plan, fits[0])
-    if reach.rest > TOLERANCE_NET:
+    if plan.solver == "net":
+        reach = replace(reach, pixels=max(reach.pixels, LEAST_NET))
+        notes.append(NET_AT_FRAME)
+    elif reach.rest > TOLERANCE:
         notes.append(f"tiles agree with the whole to {reach.rest:.1g} of the range only")
     pixels = reach.pixels + SPARE + (0 if look.finite and good is None else FILLED)
     notes += look.crop_notes("noise and method were settled")
@@ -124,16 +134,6 @@ def _check(psf: Any, field: Any, method: str, boundary: str) -> None:
         raise ValueError("field: a PSF that changes over the picture does not go with tiles; expected a single PSF")
     if psf is not None and as_psf(psf).ndim != 2:
         raise ValueError(f"psf has {as_psf(psf).ndim} axes; expected 2, as tiles are parts of a picture")
-
-
-def _mask_source(mask: Any, shape: tuple[int, ...]) -> Source:
-    """A mask that is read by slices, checked."""
-    source: Source = mask if hasattr(mask, "read") else ArraySource(mask)
-    if np.dtype(source.dtype) != np.bool_:
-        raise TypeError(f"mask has dtype {source.dtype}; expected bool")
-    if tuple(source.shape) not in (tuple(shape), tuple(shape[:2])):
-        raise ValueError(f"mask has shape {tuple(source.shape)}; expected {tuple(shape[:2])} or {tuple(shape)}")
-    return source
 
 
 def _blurs(parts: list[Part], psf: Psf | None, progress: Any) -> list[Blur]:

@@ -34,7 +34,7 @@ from imgrestore.tiles.reach import Reach, find_reach
 from imgrestore.tiles.source import Source
 from imgrestore.tiles.window import Window
 
-__all__ = ["TOLERANCE_NET", "Part", "part_of", "plan_of", "reach_of", "settled_of"]
+__all__ = ["TOLERANCE", "Part", "part_of", "plan_of", "reach_of", "settled_of"]
 
 # By how much of the range tiles may differ from the whole at most where their surroundings end.
 TOLERANCE, TOLERANCE_NET = 1e-5, 2e-4

@@ -67,6 +67,8 @@ class Look:
     ----------
     shape : tuple of int
     dtype : numpy.dtype
+    pixels : int
+        How many were to be looked at.
     factor : int
         By how much each side was reduced; 1 where the picture is looked at as it is.
     reduced : ndarray
@@ -84,6 +86,7 @@ class Look:
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    pixels: int
     factor: int
     reduced: NDArray[Any]
     samples: NDArray[Any]
@@ -152,7 +155,7 @@ def look_at(source: Source, pixels: int = LOOK_PIXELS) -> Look:
     small = np.concatenate(reduced)
     crops = ((Window.whole(shape), small),) if factor == 1 else _crops(source, pixels)
     known = small if factor == 1 else np.concatenate(samples)
-    return Look(shape, dtype, factor, small, known, crops, heap, ends[0], ends[1], finite)
+    return Look(shape, dtype, pixels, factor, small, known, crops, heap, ends[0], ends[1], finite)
 
 
 def _bands(shape: tuple[int, ...], factor: int) -> Iterator[Window]:

@@ -10,7 +10,7 @@ from imgrestore.tiles.source import as_source
 
 __all__ = ["TASKS", "prepare"]
 
-TASKS = ("deblur",)
+TASKS = ("deblur", "demoire", "deshadow", "dereflect", "despecular", "derust")
 
 
 def prepare(task: str, source: Any, *, look_pixels: int = LOOK_PIXELS, **options: Any) -> Prepared:
@@ -58,6 +58,14 @@ def prepare(task: str, source: Any, *, look_pixels: int = LOOK_PIXELS, **options
         raise ValueError(f"look_pixels is {look_pixels!r}; expected a whole number above 0")
     picture = as_source(source)
     look = look_at(picture, look_pixels)
-    from imgrestore.tiles.deblur import prepare_deblur
+    if task == "deblur":
+        from imgrestore.tiles.deblur import prepare_deblur
 
-    return prepare_deblur(picture, look, **options)
+        return prepare_deblur(picture, look, **options)
+    if task == "demoire":
+        from imgrestore.tiles.demoire import prepare_demoire
+
+        return prepare_demoire(picture, look, **options)
+    from imgrestore.tiles.layers import prepare_layers
+
+    return prepare_layers(task, picture, look, **options)
