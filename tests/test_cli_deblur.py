@@ -39,9 +39,9 @@ def seen(monkeypatch):
 
     @contextmanager
     def progress(total):
-        yield lambda text, done: lines.append(text), run._say
+        yield lambda text, done: lines.append(text), run.say
 
-    monkeypatch.setattr(run, "_progress", progress)
+    monkeypatch.setattr(run, "progress_bar", progress)
     return lines
 
 

@@ -16,7 +16,7 @@ import typer
 from imgrestore import __version__
 from imgrestore.job import Job, one_line
 
-from .run import FAILED, INTERRUPTED, USAGE, Asked, _progress, _say, carried_out
+from .run import FAILED, INTERRUPTED, USAGE, Asked, progress_bar, say, carried_out
 
 if TYPE_CHECKING:
     from imgrestore.job import Work
@@ -140,7 +140,7 @@ def _carry_out(asked: Asked, many: dict[str, Any]) -> None:
     totals = Totals()
     manner = Manner(many["resume"], asked.overwrite, asked.verbose, many["retries"], many["threads"] or 0)
     try:
-        with _client(many, len(jobs)) as client, _progress(len(jobs)) as (step, tell):
+        with _client(many, len(jobs)) as client, progress_bar(len(jobs)) as (step, tell):
 
             def heard(order: Order, outcome: Outcome) -> None:
                 source = shown[order.number]
@@ -155,15 +155,15 @@ def _carry_out(asked: Asked, many: dict[str, Any]) -> None:
             restore_many(client, jobs, work, report, manner, totals, heard=heard, waiting=waiting)
     except KeyboardInterrupt:
         tidy(jobs)
-        _say(f"interrupted: {totals} of {len(jobs)}; --resume goes on")
+        say(f"interrupted: {totals} of {len(jobs)}; --resume goes on")
         raise typer.Exit(INTERRUPTED) from None
     except (OSError, RuntimeError, ImportError) as error:  # the scheduler is gone, workers do not fit, no report
-        _say(f"imgrestore batch {asked.name}: {one_line(error)}")
-        _say(f"{totals} of {len(jobs)}; --resume goes on")
+        say(f"imgrestore batch {asked.name}: {one_line(error)}")
+        say(f"{totals} of {len(jobs)}; --resume goes on")
         raise typer.Exit(FAILED) from None
     finally:
         report.close(complete=totals.ended == len(jobs))
-    _say(f"{totals} of {len(jobs)}; {report.path} tells of each")
+    say(f"{totals} of {len(jobs)}; {report.path} tells of each")
     if totals.failed:
         raise typer.Exit(FAILED)
 
@@ -199,7 +199,7 @@ def _client(many: dict[str, Any], pictures: int) -> AbstractContextManager[Any]:
 
 
 def _refuse(asked: Asked, error: Exception) -> NoReturn:
-    _say(f"imgrestore batch {asked.name}: {one_line(error)}")
+    say(f"imgrestore batch {asked.name}: {one_line(error)}")
     raise typer.Exit(USAGE) from None
 
 

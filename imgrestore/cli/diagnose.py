@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .options import Details, Inputs, Overwrite, OwnWeights, Recursive
-from .run import FAILED, INTERRUPTED, USAGE, _say
+from .run import FAILED, INTERRUPTED, USAGE, say
 
 
 def command(
@@ -37,7 +37,7 @@ def command(
 
             verdict(weights)  # told now rather than of every picture
     except (UsageError, OSError, ValueError, TypeError) as error:
-        _say(f"imgrestore diagnose: {one_line(error)}")
+        say(f"imgrestore diagnose: {one_line(error)}")
         raise typer.Exit(USAGE) from None
     failed = False
     try:
@@ -45,7 +45,7 @@ def command(
             try:
                 _tell(source, target, weights, as_json=as_json, named=len(jobs) > 1, overwrite=overwrite)
             except (OSError, ValueError, TypeError, ImportError) as error:
-                _say(f"{source}: {one_line(error)}")
+                say(f"{source}: {one_line(error)}")
                 failed = True
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None

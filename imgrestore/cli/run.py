@@ -25,11 +25,13 @@ __all__ = [
     "Work",
     "carried_out",
     "on_device",
+    "progress_bar",
     "read_mask",
     "read_pixels",
     "read_triple",
     "restore_picture",
     "run",
+    "say",
 ]
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -125,28 +127,28 @@ def _one_by_one(asked: Asked) -> None:
         jobs = plan(asked.inputs, asked.out, details=asked.details, save_psf=asked.save_psf, recursive=asked.recursive)
         work = asked.prepare()
     except (UsageError, OSError, ValueError, TypeError, ImportError) as error:
-        _say(f"imgrestore {asked.name}: {one_line(error)}")
+        say(f"imgrestore {asked.name}: {one_line(error)}")
         raise typer.Exit(USAGE) from None
     failed = done = 0
     try:
-        with _progress(len(jobs)) as (step, say):
+        with progress_bar(len(jobs)) as (step, tell):
             for job in jobs:
                 step(job.source.name, done + failed)
                 moved = _steps_within(step, job.source.name, done + failed)
                 try:
                     for note in restore_file(job, work, moved, overwrite=overwrite, verbose=verbose):
-                        say(f"{job.source}: {note}")
+                        tell(f"{job.source}: {note}")
                     done += 1
                 except Exception as error:
-                    say(f"{job.source}: {reason(error, job)}")
+                    tell(f"{job.source}: {reason(error, job)}")
                     failed += 1
             step("", done + failed)
     except KeyboardInterrupt:
-        _say(f"interrupted: {done} of {len(jobs)} done")
+        say(f"interrupted: {done} of {len(jobs)} done")
         raise typer.Exit(INTERRUPTED) from None
     if failed:
         if len(jobs) > 1:
-            _say(f"{failed} of {len(jobs)} failed")
+            say(f"{failed} of {len(jobs)} failed")
         raise typer.Exit(FAILED)
 
 
@@ -258,14 +260,24 @@ def _steps_within(step: Callable[[str, int], object], name: str, done: int) -> C
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[tuple[Any, Any]]:
-    """Two functions, one to advance a bar (on a terminal only) and one to print a line that does not break it."""
+def progress_bar(total: int) -> Iterator[tuple[Any, Any]]:
+    """Two functions, one to advance a bar (on a terminal only) and one to print a line that does not break it.
+
+    Parameters
+    ----------
+    total : int
+
+    Yields
+    ------
+    callable, callable
+        The first takes what is being done and how many are done, the second a line.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True, markup=False, highlight=False)
     if not console.is_terminal:
-        yield lambda name, done: None, _say
+        yield lambda name, done: None, say
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -276,5 +288,6 @@ def _progress(total: int) -> Iterator[tuple[Any, Any]]:
         )
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """Print a line to standard error."""
     print(line, file=sys.stderr, flush=True)
