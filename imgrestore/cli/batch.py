@@ -16,7 +16,7 @@ import typer
 from imgrestore import __version__
 from imgrestore.job import Job, one_line
 
-from .run import FAILED, INTERRUPTED, USAGE, Asked, progress_bar, say, carried_out
+from .run import FAILED, INTERRUPTED, USAGE, Asked, carried_out, progress_bar, say
 
 if TYPE_CHECKING:
     from imgrestore.job import Work
