@@ -21,7 +21,7 @@ from imgrestore.tasks.despecular import despecular
 from imgrestore.tasks.device import chosen
 from imgrestore.types import Restoration
 
-__all__ = ["ORDER", "Restored", "Step", "checked_plan", "restore"]
+__all__ = ["ORDER", "Plan", "Restored", "Step", "checked_plan", "first_of", "looks_worse", "restore"]
 
 # What came last goes first: the camera's grid, its optics, the pane before it, the light on the surface, the surface.
 ORDER = ("moire", "blur", "reflection", "specular", "shadow", "rust")
@@ -200,10 +200,10 @@ def _found(image: Any, settings: dict[str, Any], tell: Progress) -> tuple[list[S
     reports = [report]
     while True:
         tried = [step.damage for step in steps]
-        left = [name for name in ORDER if name in report.believed and name not in tried]
-        if not left:
+        damage = first_of(report, tried)
+        if damage is None:
             return steps, reports
-        damage, part = left[0], len(tried) / len(ORDER)
+        part = len(tried) / len(ORDER)
         tell(f"{TASKS[damage]}", part)
         one = _carried_out(damage, image, settings, {})
         if _same(one.image, image):
@@ -212,8 +212,7 @@ def _found(image: Any, settings: dict[str, Any], tell: Progress) -> tuple[list[S
         tell("diagnosing again", part)
         after = diagnose(one.image, channel_axis=axis)
         reports.append(after)
-        rise = _damage(after) - _damage(report)
-        if rise > WORSE:
+        if looks_worse(report, after):
             steps.append(Step(damage, TASKS[damage], one, False, "taken back: the picture looked more damaged", report))
             continue
         steps.append(Step(damage, TASKS[damage], one, True, _first(one, "done"), report))
@@ -234,6 +233,37 @@ def _planned(image: Any, plan: Steps, settings: dict[str, Any], tell: Progress) 
 def _carried_out(damage: str, image: Any, settings: dict[str, Any], own: Mapping[str, Any]) -> Restoration:
     done: Restoration = FUNCTIONS[damage](image, **{**settings, **own, "details": True})
     return done
+
+
+def first_of(report: Report, tried: Sequence[str]) -> str | None:
+    """The damage to be removed next.
+
+    Parameters
+    ----------
+    report : Report
+    tried : sequence of str
+        Damages that were tried already.
+
+    Returns
+    -------
+    str or None
+        Of those that are believed the one that came about last; None where none is left.
+    """
+    return next((name for name in ORDER if name in report.believed and name not in tried), None)
+
+
+def looks_worse(before: Report, after: Report) -> bool:
+    """Whether a step made a picture look more damaged.
+
+    Parameters
+    ----------
+    before, after : Report
+
+    Returns
+    -------
+    bool
+    """
+    return _damage(after) - _damage(before) > WORSE
 
 
 def checked_plan(plan: Any) -> Steps:

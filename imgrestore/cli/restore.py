@@ -6,8 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Details, Device, Inputs, MethodName, MethodOption, Out, Overwrite, Recursive, Verbose
-from .run import Work, on_device, run
+from .options import (
+    Details,
+    Device,
+    Inputs,
+    MaxMemory,
+    MethodName,
+    MethodOption,
+    Out,
+    Overwrite,
+    Recursive,
+    TileSide,
+    Verbose,
+)
+from .run import Limits, Work, on_device, run
 
 if TYPE_CHECKING:
     from imgrestore.types import Restoration
@@ -23,6 +35,8 @@ def command(
     method: MethodOption = MethodName.auto,
     device: Device = None,
     details: Details = None,
+    max_memory: MaxMemory = None,
+    tile: TileSide = None,
     recursive: Recursive = False,
     overwrite: Overwrite = False,
     verbose: Verbose = False,
@@ -43,7 +57,17 @@ def command(
         settings = {"plan": steps, "refine": method is MethodName.auto, **on_device(device)}
         return Work(restore, settings, has_progress=True, told=_what_was_done)
 
-    run("restore", prepare, inputs, out, details=details, recursive=recursive, overwrite=overwrite, verbose=verbose)
+    run(
+        "restore",
+        prepare,
+        inputs,
+        out,
+        details=details,
+        recursive=recursive,
+        overwrite=overwrite,
+        verbose=verbose,
+        limits=Limits(max_memory, tile),
+    )
 
 
 def _what_was_done(found: Restoration) -> str | None:

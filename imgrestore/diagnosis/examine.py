@@ -20,7 +20,7 @@ from imgrestore.nets.weights import load
 from imgrestore.pixels import ChannelAxis
 from imgrestore.tasks.own_weights import own_net
 
-__all__ = ["diagnose", "verdict"]
+__all__ = ["diagnose", "examined", "verdict"]
 
 # A damage is believed from this probability on.
 BELIEVED = 0.5
@@ -77,7 +77,23 @@ def diagnose(
     ('moire', 'demoire')
     """
     judge = verdict(weights)
-    views = views_of(image, channel_axis)
+    return examined(views_of(image, channel_axis), judge)
+
+
+def examined(views: Views, judge: Verdict | None = None) -> Report:
+    """Tell what is wrong with a picture that was looked at.
+
+    Parameters
+    ----------
+    views : Views
+    judge : Verdict, optional
+        The one that ships by default.
+
+    Returns
+    -------
+    Report
+    """
+    judge = verdict() if judge is None else judge
     reason = _too_little(views)
     if reason:
         return _nothing(views, reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 from imgrestore.light import white_level
 from imgrestore.pixels import ChannelAxis, to_planes
 
-__all__ = ["LEAST_SIDE", "Views", "views_of"]
+__all__ = ["LEAST_SIDE", "Views", "views_of", "views_of_parts"]
 
 COLOURS = 3
 LEAST_SIDE = 32
@@ -71,6 +72,47 @@ def views_of(image: Any, channel_axis: ChannelAxis = "auto") -> Views:
     ValueError
         Where it is a batch, has other than 1 or 3 channels of colour, or no finite pixel.
     """
+    picture, unit = _planes(image, channel_axis)
+    notes: tuple[str, ...] = ()
+    if max(picture.shape[1:]) > LARGEST:
+        notes = (_told(max(picture.shape[1:])),)
+    size = (picture.shape[1], picture.shape[2])
+    return Views(_part(picture, LARGEST), _reduced(picture), _part(picture, CLOSE), size, unit, notes)
+
+
+def views_of_parts(
+    reduced: Any, parts: Sequence[Any], size: tuple[int, int], channel_axis: ChannelAxis = "auto"
+) -> Views:
+    """Look at a picture that is too large to be had whole.
+
+    Parameters
+    ----------
+    reduced : ndarray
+        All of it, reduced.
+    parts : sequence of ndarray
+        Some of it at full resolution; the one with most detail is looked at.
+    size : (int, int)
+        Rows and columns of the picture.
+    channel_axis : int, None or "auto"
+        Of all of these.
+
+    Returns
+    -------
+    Views
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `views_of`.
+    """
+    whole, unit = _planes(reduced, channel_axis)
+    seen = [planes * (own / unit) for planes, own in (_planes(part, channel_axis) for part in parts)]
+    closest = max(seen, key=lambda planes: float(_steps(planes).mean()))
+    return Views(_part(closest, LARGEST), _reduced(whole), _part(closest, CLOSE), size, unit, (_told(max(size)),))
+
+
+def _planes(image: Any, channel_axis: ChannelAxis) -> tuple[Tensor, float]:
+    """One picture in three colours, white near 1, and what 1 stands for."""
     found = to_planes(image, channel_axis=channel_axis, dtype=torch.float32)
     data, good = found.data.detach().cpu(), found.good.cpu()
     if len(data) != 1:
@@ -82,13 +124,11 @@ def views_of(image: Any, channel_axis: ChannelAxis = "auto") -> Views:
     picture = picture / white
     if not bool(known.all()):
         picture = torch.where(known, picture, picture[known].mean())
-    picture = picture.expand(COLOURS, -1, -1).contiguous()
-    size = (int(data.shape[2]), int(data.shape[3]))
-    notes: tuple[str, ...] = ()
-    whole = _reduced(picture)
-    if max(size) > LARGEST:
-        notes = (f"looked at reduced by {max(size) / WHOLE:.3g}, and closely in parts",)
-    return Views(_part(picture, LARGEST), whole, _part(picture, CLOSE), size, white * found.peak, notes)
+    return picture.expand(COLOURS, -1, -1).contiguous(), white * found.peak
+
+
+def _told(longest: int) -> str:
+    return f"looked at reduced by {longest / WHOLE:.3g}, and closely in parts"
 
 
 def _reduced(picture: Tensor) -> Tensor:
@@ -105,9 +145,7 @@ def _part(picture: Tensor, side: int) -> Tensor:
     tall, wide = min(height, side), min(width, side)
     if (tall, wide) == (height, width):
         return picture
-    gray = picture.mean(0)
-    steps = F.pad(gray.diff(dim=0).abs(), (0, 0, 1, 0)) + F.pad(gray.diff(dim=1).abs(), (1, 0))
-    sums = F.pad(steps.double().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    sums = F.pad(_steps(picture).double().cumsum(0).cumsum(1), (1, 0, 1, 0))
     corners = [(top, left) for top in _places(height, tall) for left in _places(width, wide)]
 
     def detail(corner: tuple[int, int]) -> float:
@@ -117,6 +155,12 @@ def _part(picture: Tensor, side: int) -> Tensor:
 
     top, left = max(corners, key=detail)
     return picture[:, top : top + tall, left : left + wide].contiguous()
+
+
+def _steps(picture: Tensor) -> Tensor:
+    """How much neighbours differ."""
+    gray = picture.mean(0)
+    return F.pad(gray.diff(dim=0).abs(), (0, 0, 1, 0)) + F.pad(gray.diff(dim=1).abs(), (1, 0))
 
 
 def _places(length: int, part: int) -> list[int]:

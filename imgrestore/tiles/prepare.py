@@ -10,7 +10,7 @@ from imgrestore.tiles.source import as_source
 
 __all__ = ["TASKS", "prepare"]
 
-TASKS = ("deblur", "demoire", "deshadow", "dereflect", "despecular", "derust")
+TASKS = ("deblur", "demoire", "deshadow", "dereflect", "despecular", "derust", "restore")
 
 
 def prepare(task: str, source: Any, *, look_pixels: int = LOOK_PIXELS, **options: Any) -> Prepared:
@@ -23,7 +23,7 @@ def prepare(task: str, source: Any, *, look_pixels: int = LOOK_PIXELS, **options
     Parameters
     ----------
     task : str
-        "deblur", "demoire", "deshadow", "dereflect", "despecular" or "derust".
+        "deblur", "demoire", "deshadow", "dereflect", "despecular", "derust" or "restore".
     source : Source or array_like
         The picture: (H, W) or (H, W, C), uint8, uint16 or floating point; an array of NumPy, Zarr or Dask, an object
         with a shape, a dtype and ``read(window)``.
@@ -66,6 +66,10 @@ def prepare(task: str, source: Any, *, look_pixels: int = LOOK_PIXELS, **options
         from imgrestore.tiles.demoire import prepare_demoire
 
         return prepare_demoire(picture, look, **options)
+    if task == "restore":
+        from imgrestore.tiles.restore import prepare_restore
+
+        return prepare_restore(picture, look, **options)
     from imgrestore.tiles.layers import prepare_layers
 
     return prepare_layers(task, picture, look, **options)

@@ -74,7 +74,7 @@ def restore_large(
     Parameters
     ----------
     task : str
-        "deblur", "demoire", "deshadow", "dereflect", "despecular" or "derust".
+        "deblur", "demoire", "deshadow", "dereflect", "despecular", "derust" or "restore".
     source : path-like, Source or array
         A file or Zarr folder as `imgrestore.io.open_source` reads it; or an array of NumPy, Zarr or Dask, (H, W) or
         (H, W, C).
@@ -125,7 +125,7 @@ def restore_large(
         parts = _Parts(pixels, like)
         if like is not None and len(parts.shape) == 3:
             options.setdefault("channel_axis", -1)  # alpha is off, so the last of four channels is one like the others
-        if progress is not None and task == "deblur":  # the one task that takes long to look at a picture
+        if progress is not None and task in ("deblur", "restore"):  # which take long to look at a picture
             options["progress"] = progress
         prepared = prepare(task, parts, **options)
         held = resident_bytes() + getattr(pixels, "buffer_bytes", 0)

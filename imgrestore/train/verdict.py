@@ -247,9 +247,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "task": "verdict",
         "net": "Verdict",
         "config": found.config.to_dict(),
+        "parameters": sum(p.numel() for p in found.parameters()),
         "data": [Path(source).name for source in given.clean] + [Path(folder).name for _, folder in real],
         "pictures": {name: sum(name in row["damages"] for row in rows) for name in DAMAGES}
         | {"none": sum(not row["damages"] for row in rows)},
+        "drawn": given.cases,
+        "of each folder at most": given.most,
+        "seed": given.seed,
+        "torch": torch.__version__,
         "sha256": write_net(given.out, found, "verdict"),
     }
     write_bytes(given.out.with_suffix(".json"), (json.dumps(card, indent=2) + "\n").encode())
