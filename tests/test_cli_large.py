@@ -1,5 +1,7 @@
 """The command line on pictures that go tile by tile: which do, what reaches the task, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tifffile
@@ -10,9 +12,9 @@ from typer.testing import CliRunner
 
 import imgrestore
 from imgrestore import io
-from imgrestore.cli import app, large
-from imgrestore.cli.files import Job
-from imgrestore.cli.run import Work
+from imgrestore import job_tiles as large
+from imgrestore.cli import app
+from imgrestore.job import Job, Work
 
 SHAPE = (90, 120)
 TASKS = ("deblur", "demoire", "deshadow", "dereflect", "despecular", "derust")
@@ -80,16 +82,17 @@ def test_all_else_stays_whole(here, monkeypatch):
     io.write("large.png", noise(SHAPE, "uint8"))
 
     def by_tiles(source, target="out.tif", work=None, limits=large.UNASKED, **others):
-        return large.goes_by_tiles(Job(here / source, here / target, **others), work or Work(None, {}), limits)
+        work = replace(work or Work(imgrestore.deblur, {}), limits=limits)
+        return large.goes_by_tiles(Job(here / source, here / target, **others), work)
 
     assert by_tiles("large.tif")
     assert not any(by_tiles(name) for name in ("small.tif", "stack.tif", "bad.tif", "large.png", "missing.tif"))
     assert not by_tiles("large.tif", "out.png")
     assert not by_tiles("large.tif", sheet=here / "sheet.png")
     assert not by_tiles("large.tif", psf=here / "psf.npy")
-    assert not by_tiles("large.tif", work=Work(None, {}, space=3))
-    assert not by_tiles("large.tif", work=Work(None, {"flash": np.zeros(SHAPE)}))
-    assert by_tiles("large.tif", work=Work(None, {"flash": None}))
+    assert not by_tiles("large.tif", work=Work(imgrestore.deblur, {}, space=3))
+    assert not by_tiles("large.tif", work=Work(imgrestore.deblur, {"flash": np.zeros(SHAPE)}))
+    assert by_tiles("large.tif", work=Work(imgrestore.deblur, {"flash": None}))
     assert by_tiles("small.tif", limits=large.Limits(tile=50))
     assert by_tiles("large.png", limits=large.Limits(max_memory="1GB"))
     assert by_tiles("small.tif", "out.zarr")
