@@ -37,7 +37,8 @@ FILLED = 50
 # What the halo has beyond the reach that was measured on one part.
 SPARE = 8
 # Working memory for one pixel of a tile with its halo: of each channel, and beside it. Measured by
-# benchmarks/tiles_memory.py, with a tenth and more to spare; the net's is twice what `imgrestore.tasks.deblur_net` says.
+# benchmarks/tiles_memory.py, with a tenth and more to spare; the net's was not, and
+# is twice what `imgrestore.tasks.deblur_net` says.
 BYTES: Mapping[Solver, tuple[float, float]] = {
     "wiener": (70.0, 90.0),
     "rl": (25.0, 35.0),

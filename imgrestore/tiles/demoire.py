@@ -55,7 +55,8 @@ __all__ = ["prepare_demoire"]
 
 FLOOR = 1e-6
 # Working memory for one pixel of a tile with its halo: of each channel and beside it, measured by
-# benchmarks/tiles_memory.py with a tenth and more to spare; and what the net adds, by the size of its widest planes.
+# benchmarks/tiles_memory.py with a tenth and more to spare; and what the net adds, which was
+# not measured.
 BYTES, BYTES_BESIDE, BYTES_NET = 65.0, 150.0, 600.0
 
 
