@@ -36,13 +36,15 @@ __all__ = ["prepare_deblur"]
 FILLED = 50
 # What the halo has beyond the reach that was measured on one part.
 SPARE = 8
-# Working memory for one pixel of a tile with its halo: of each channel, and beside it (benchmarks/tiles_memory.py).
+# Working memory for one pixel of a tile with its halo: of each channel, and beside it. Measured by
+# benchmarks/tiles_memory.py, with a tenth and more to spare; the net's was not, and
+# is twice what `imgrestore.tasks.deblur_net` says.
 BYTES: Mapping[Solver, tuple[float, float]] = {
-    "wiener": (60.0, 40.0),
-    "rl": (60.0, 20.0),
-    "tv": (120.0, 60.0),
-    "hyperlaplacian": (120.0, 60.0),
-    "net": (160.0, 500.0),
+    "wiener": (70.0, 90.0),
+    "rl": (25.0, 35.0),
+    "tv": (80.0, 30.0),
+    "hyperlaplacian": (80.0, 40.0),
+    "net": (100.0, 600.0),
 }
 # The net's reach cannot be told from its rounding.
 LEAST_NET = 128

@@ -13,15 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from imgrestore.classical.estimate import Estimate
 from imgrestore.classical.moire import (
     GOES_ON,
     LEAST_WAVE,
-    START,
     THRESHOLD,
     Seen,
-    bent_taken_off,
-    feathered,
     is_pattern,
     ramp,
 )
@@ -32,24 +28,22 @@ from imgrestore.classical.moire_screen import (
     COLOURED,
     SIZE,
     Screen,
-    Tones,
     features_of,
     judged,
     places,
     screen_of,
     tones_of,
 )
-from imgrestore.classical.moire_windows import tilt_of, to_luma_chroma, to_rgb
+from imgrestore.classical.moire_windows import tilt_of, to_luma_chroma
 from imgrestore.light import white_level
 from imgrestore.nets.judge import WINDOW, window_places
 from imgrestore.nets.refiner import Refiner
-from imgrestore.nets.weights import WeightsError, load
+from imgrestore.nets.weights import WeightsError
 from imgrestore.pixels import ChannelAxis, to_planes
-from imgrestore.tasks.check import REACH
 from imgrestore.tasks.demoire import Method, demoire
-from imgrestore.tasks.demoire_net import corrected, judged_by, own_refiner, told_by
-from imgrestore.tasks.device import chosen
+from imgrestore.tasks.demoire_net import judged_by, own_refiner, told_by
 from imgrestore.tasks.task import check_choice
+from imgrestore.tiles.demoire_patterns import HOP, Masked, Patterns, net_for
 from imgrestore.tiles.look import Look
 from imgrestore.tiles.masks import mask_source
 from imgrestore.tiles.prepared import Prepared, Unchanged
@@ -59,93 +53,11 @@ from imgrestore.tiles.window import Window
 
 __all__ = ["prepare_demoire"]
 
-# Windows of 64 pixels overlap by half: tiles begin where windows do.
-HOP = 32
-# Windows beyond a tile's own that its spectra depend on: next ones for patterns, and those along which bands go on.
-WINDOWS, WINDOWS_BANDS = 4, 10
 FLOOR = 1e-6
-# A correction is compared with the picture around: the windows of `imgrestore.tasks.demoire_net`.
-NEAR = REACH // 2 + REACH // 4 + 8
-# Working memory for one pixel of a tile with its halo, of each channel, without the net and with it.
-BYTES, BYTES_NET = 260.0, 700.0
-
-
-@dataclass(frozen=True)
-class Patterns:
-    """What is settled of a picture in gray or colours.
-
-    Attributes
-    ----------
-    waves : Waves or LocalWaves
-    bent : tuple of float
-        How far each plane shows a pattern that bends.
-    tilts, powers : tuple of Tensor
-        Of the average window of each plane.
-    bands : float
-        How far bands of colour are taken off.
-    screen : Screen
-    tones : Tones or None
-        Of a photographed screen.
-    curve, code : Tensor or None
-        What the net says of the whole.
-    weights : str or None
-    """
-
-    waves: Waves | LocalWaves
-    bent: tuple[float, ...]
-    tilts: tuple[Tensor, ...]
-    powers: tuple[Tensor, ...]
-    bands: float
-    screen: Screen
-    tones: Tones | None = None
-    curve: Tensor | None = None
-    code: Tensor | None = None
-    weights: str | None = None
-
-    @property
-    def halo(self) -> int:
-        """How far a pixel's result depends on its surroundings."""
-        windows = HOP * (WINDOWS_BANDS if self.bands > 0 else WINDOWS)
-        net = 0 if self.curve is None else net_for(self.weights).halo + NEAR
-        return self.waves.reach + windows + net + HOP
-
-    def scene(self, picture: Tensor, window: Window, device: Any) -> Tensor:
-        """A part (C, h, w) of a picture without its patterns; `window` is where it lies."""
-        planes = to_luma_chroma(picture)
-        clean = self.waves.off(planes, window)
-        looks = [Seen.at(plane, tilt) for plane, tilt in zip(clean, self.tilts, strict=True)]
-        spectra = [look.spectra for look in looks]
-        bands = bands_of(spectra, looks[0].windows.taper, tilts=self.tilts, strength=self.bands)
-        clean = bent_taken_off(clean, looks, self.bent, bands, self.screen, self.powers)
-        pattern = to_rgb(planes - clean)
-        if self.tones is None:
-            return picture - pattern
-        tone = -self.screen.strength * self.tones.change(picture - pattern)
-        scene = picture - pattern - tone
-        if self.curve is None or self.code is None:
-            return scene
-        layers = {"scene": scene, "moire": pattern, "tone": tone}
-        found = Estimate(scene, layers, strength=self.screen.strength)
-        where = chosen(device, np.empty(0))
-        net = net_for(self.weights).to(where)
-        moved = replace(found, image=scene.to(where), layers={k: v.to(where) for k, v in layers.items()})
-        return corrected(picture.to(where), moved, net, self.curve.to(where), self.code.to(where)).image.cpu()
-
-
-@dataclass(frozen=True)
-class Masked:
-    """Takes off what stands out inside a mask that was given."""
-
-    tilts: tuple[Tensor, ...]
-    halo: int = HOP * WINDOWS + HOP
-
-    def scene(self, picture: Tensor, mask: Tensor) -> Tensor:
-        """A part (C, h, w) of a picture without the pattern inside a part of the mask (1, h, w)."""
-        planes = to_luma_chroma(picture)
-        looks = [Seen.at(plane, tilt) for plane, tilt in zip(planes, self.tilts, strict=True)]
-        lost = torch.stack([look.lost(look.keep(*START[min(i, 1)])) for i, look in enumerate(looks)])
-        weight = feathered(mask)
-        return torch.where(weight > 0, picture - to_rgb(lost) * weight, picture)
+# Working memory for one pixel of a tile with its halo: of each channel and beside it, measured by
+# benchmarks/tiles_memory.py with a tenth and more to spare; and what the net adds, which was
+# not measured.
+BYTES, BYTES_BESIDE, BYTES_NET = 65.0, 150.0, 600.0
 
 
 @dataclass(frozen=True)
@@ -201,13 +113,6 @@ class DemoireWork:
         change = (torch.cat(parts) - picture)[inside]
         tile = to_planes(pixels[core.inside(seen)], 2, self.channel_axis, unit=self.unit)
         return np.asarray(tile.back(tile.data + (change.to(tile.data) * self.white)[None]))
-
-
-def net_for(weights: str | None) -> Refiner:
-    """The net of a file, or the one that ships."""
-    net = own_refiner(weights, "auto", True) or load("demoire")
-    assert isinstance(net, Refiner)
-    return net
 
 
 def _filled(picture: Tensor, known: Tensor) -> Tensor:
@@ -284,7 +189,8 @@ def prepare_demoire(
     )
     net = any(isinstance(one, Patterns) and one.curve is not None for _, one in groups)
     fixed = sum(p.numel() * p.element_size() for p in net_for(file).parameters()) if net else 0
-    per_pixel = (BYTES_NET if net else BYTES) * sum(channels.stop - channels.start for channels, _ in groups)
+    channels = sum(own.stop - own.start for own, _ in groups)
+    per_pixel = BYTES * channels + BYTES_BESIDE + (BYTES_NET if net else 0.0)
     return Prepared(**known, halo=halo, bytes_per_pixel=per_pixel, fixed_bytes=fixed, work=work)
 
 

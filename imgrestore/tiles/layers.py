@@ -44,7 +44,8 @@ LAYERED: Mapping[str, Callable[..., Any]] = {
 }
 # Radius, in pixels of the reduced picture, in which its layer is a linear function of it.
 RADIUS = 1
-# Working memory for one pixel of a tile: of each channel, and beside it; with what is stored of a small picture.
+# Working memory for one pixel of a tile, measured by benchmarks/tiles_memory.py: of each channel, and beside it; and
+# where parts of a result are cut out.
 BYTES, BYTES_BESIDE, BYTES_CUT = 60.0, 20.0, 12.0
 
 
