@@ -75,7 +75,7 @@ def test_the_command(clean, tmp_path):
     assert "arguments is given" in told.output
     told = command("evaluate", "demoire", clean, "--cases", 7)
     assert told.exit_code == 2
-    assert "diagnose alone takes it" in told.output
+    assert "only diagnose and restore take it" in told.output
     told = command("evaluate", "diagnose", clean, "--weights", weights, "--csv", table)
     assert told.exit_code == 2
     assert "exists already" in told.output

@@ -1,4 +1,8 @@
-"""All of csrc/cuda compiles for A100 and H100 alike, and no kernel spills registers; no GPU is needed for that."""
+"""All of csrc/cuda compiles for A100 and H100, and no kernel spills registers; no GPU is needed for that.
+
+Both have as many registers. So only the transforms are assembled for both every time, and all the others by
+``IMGRESTORE_NVCC=both``, which takes twice as long.
+"""
 
 import os
 import re
@@ -12,6 +16,7 @@ import torch
 ROOT = Path(__file__).parents[1]
 CUDA = ROOT / "csrc" / "cuda"
 ARCHITECTURES = ("80", "90")
+BOTH = os.environ.get("IMGRESTORE_NVCC") == "both"
 
 
 def toolkit():
@@ -38,10 +43,11 @@ def run(command):
 @pytest.mark.parametrize("path", sorted(CUDA.glob("*.cu")), ids=lambda p: p.stem)
 def test_kernels_compile_without_spills(path, tmp_path):
     # One front end for both: what it makes for 8.0 is assembled for either.
-    targets = [f"-gencode=arch=compute_80,code=sm_{a}" for a in ARCHITECTURES]
+    assembled = ARCHITECTURES if BOTH or path.stem.startswith("fft") else ARCHITECTURES[1:]
+    targets = [f"-gencode=arch=compute_80,code=sm_{a}" for a in assembled]
     compiler = [TOOLKIT / "bin" / "nvcc", "-c", "-std=c++17", "-O3", "-Xptxas", "-v", *targets]
     told = run([*compiler, path, "-o", tmp_path / "kernel.o"])
-    assert {a for a in ARCHITECTURES if f"for 'sm_{a}'" in told} == set(ARCHITECTURES)
+    assert {a for a in ARCHITECTURES if f"for 'sm_{a}'" in told} == set(assembled)
     spilled = re.findall(r"Function properties for (\S+)\s.*?, (\d+) bytes spill stores, (\d+) bytes spill loads", told)
     assert spilled
     assert not [name for name, *bytes_ in spilled if bytes_ != ["0", "0"]]

@@ -235,7 +235,7 @@ def test_opcheck(grad):
     torch.library.opcheck(op, (image, dual, 0.1, 2, True, 8, 2, 0.0, 1.0, True))
     if not grad:  # how many iterations the derivative goes through depends on the values where there is a tolerance
         torch.library.opcheck(op, (image, None, 0.1, 2, False, 0, 9, 1e-3, 0.0, False))
-    torch.library.opcheck(op, (image, None, 0.1, 2, False, 0, 0, 0.0, 0.0, False))
+        torch.library.opcheck(op, (image, None, 0.1, 2, False, 0, 0, 0.0, 0.0, False))
 
 
 @needs_native

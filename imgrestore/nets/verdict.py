@@ -28,14 +28,14 @@ class VerdictConfig:
     Attributes
     ----------
     clues : tuple of str
-        Names of the numbers, in their order.
+        Names of the numbers, in their order; by default what the classifier says of each damage.
     classes : tuple of str
         The damages.
     members, width : int
         How many nets there are, and the numbers between the two layers of each.
     """
 
-    clues: tuple[str, ...]
+    clues: tuple[str, ...] = tuple(f"net_{name}" for name in DAMAGES)
     classes: tuple[str, ...] = DAMAGES
     members: int = 8
     width: int = 16
@@ -63,7 +63,7 @@ class Verdict(nn.Module):
 
     Parameters
     ----------
-    config : VerdictConfig
+    config : VerdictConfig, optional
 
     Examples
     --------
@@ -76,9 +76,9 @@ class Verdict(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, config: VerdictConfig) -> None:
+    def __init__(self, config: VerdictConfig | None = None) -> None:
         super().__init__()
-        self.config = config
+        self.config = config = config or VerdictConfig()
         inputs, outputs = len(config.clues), len(config.classes)
         self.register_buffer("mean", torch.zeros(inputs))
         self.register_buffer("deviation", torch.ones(inputs))
