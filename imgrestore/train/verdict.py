@@ -248,7 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "net": "Verdict",
         "config": found.config.to_dict(),
         "parameters": sum(p.numel() for p in found.parameters()),
-        "data": [Path(source).name for source in given.clean] + [Path(folder).name for _, folder in real],
+        "data": [Path(source).name for source in given.clean] + [_named(*entry) for entry in real],
         "pictures": {name: sum(name in row["damages"] for row in rows) for name in DAMAGES}
         | {"none": sum(not row["damages"] for row in rows)},
         "drawn": given.cases,
@@ -258,6 +258,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "sha256": write_net(given.out, found, "verdict"),
     }
     write_bytes(given.out.with_suffix(".json"), (json.dumps(card, indent=2) + "\n").encode())
+
+
+def _named(damage: str, folder: str) -> str:
+    """A folder as the card has it: with what lies around it, and what it shows."""
+    return f"{'/'.join(Path(folder).resolve().parts[-3:])}: {damage}"
 
 
 if __name__ == "__main__":
