@@ -9,7 +9,7 @@ observation still says against the estimate, deconvolved at several strengths.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from imgrestore import ops
 from imgrestore.nets.blocks import GatedBlock, UNet, may_fuse
 from imgrestore.ops._planes import Room
 
+Cuts = tuple[Sequence[int], Sequence[int]]
+NO_CUTS: Cuts = ((), ())
 # Stands for the variance where that of the planes does not enter.
 CONSTANT_VARIANCE = 0.02
 
@@ -196,6 +198,7 @@ class DeepWiener(nn.Module):
         sigma: torch.Tensor,
         mask: torch.Tensor | None = None,
         variance: torch.Tensor | None = None,
+        cuts: Cuts = NO_CUTS,
     ) -> torch.Tensor:
         """Refine a classical estimate.
 
@@ -214,13 +217,16 @@ class DeepWiener(nn.Module):
             1 where `y` was observed, 0 where it was filled in. All observed by default.
         variance : Tensor, shape (N, features), optional
             `variance_of` the picture that `y` is a part of; by default of `y` itself.
+        cuts : tuple of two sequences of int, optional
+            Rows and columns inside of the domain with which that of the picture, which `y` is a part of, begins: its
+            end comes before them. The U-Nets see no farther than to there.
 
         Returns
         -------
         Tensor of float32, shape (N, 3, H, W)
             The estimate on that domain.
         """
-        return self.stages(y, x0, otf, sigma, mask, variance)[-1]
+        return self.stages(y, x0, otf, sigma, mask, variance, cuts)[-1]
 
     def variance_of(self, y: torch.Tensor) -> torch.Tensor:
         """Variances (N, features) of the features of observations: all that the net asks of a picture as a whole."""
@@ -234,14 +240,17 @@ class DeepWiener(nn.Module):
         sigma: torch.Tensor,
         mask: torch.Tensor | None = None,
         variance: torch.Tensor | None = None,
+        cuts: Cuts = NO_CUTS,
     ) -> list[torch.Tensor]:
         """The estimates after each stage; parameters as in `forward`."""
-        x, memory = x0, None
+        x = x0
         count, size = y.shape[0], (y.shape[-2], y.shape[-1])
         sigma = sigma.to(y).reshape(-1).expand(count)
         observed = torch.ones_like(y[:, :1]) if mask is None else mask.to(y).expand(count, 1, *size)
         level = (0.5 * torch.log10(sigma + 1e-3) + 1)[:, None, None, None].expand(-1, 1, *size)
         fused, stacked = self._may_fuse(y, x0, otf, sigma), None
+        pieces = [(rows, columns) for rows in _between(size[0], cuts[0]) for columns in _between(size[1], cuts[1])]
+        memories: list[torch.Tensor | None] = [None] * len(pieces)
         estimates: list[torch.Tensor] = []
         for stage, unet in enumerate(self.unets):
             with torch.autocast(y.device.type, enabled=False):
@@ -251,7 +260,7 @@ class DeepWiener(nn.Module):
                     y = blurred + gap
                 inputs = (stage, x, y, gap, otf, sigma, level, observed, variance)
                 stacked = self._stack_fused(*inputs, Room(stacked)) if fused else self._stack(*inputs)
-            correction, memory = self._refine(unet, stacked, memory)
+            correction, memories = self._refine_each(unet, stacked, memories, pieces)
             x = x + correction
             estimates.append(x)
         return estimates
@@ -324,6 +333,27 @@ class DeepWiener(nn.Module):
         own = mapped.var(dim=(-2, -1)) if variance is None else variance
         return self.wiener(torch.fft.rfft2(mapped), own, otf, sigma, y.shape[-1])
 
+    def _refine_each(
+        self,
+        unet: nn.Module,
+        x: torch.Tensor,
+        memories: list[torch.Tensor | None],
+        pieces: list[tuple[tuple[int, int], tuple[int, int]]],
+    ) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
+        """Run a U-Net on each piece of the domain by itself, filled up to its stride with what comes next."""
+        if len(pieces) == 1:
+            correction, memory = self._refine(unet, x, memories[0])
+            return correction, [memory]
+        assert isinstance(unet, UNet)
+        out, kept = x.new_empty(x.shape[0], 3, *x.shape[-2:]), []
+        for ((top, bottom), (left, right)), memory in zip(pieces, memories, strict=True):
+            rows = torch.arange(top, bottom + (top - bottom) % unet.stride, device=x.device) % x.shape[-2]
+            columns = torch.arange(left, right + (left - right) % unet.stride, device=x.device) % x.shape[-1]
+            correction, memory = self._refine(unet, x[..., rows[:, None], columns], memory)
+            out[..., top:bottom, left:right] = correction[..., : bottom - top, : right - left]
+            kept.append(memory)
+        return out, kept
+
     @staticmethod
     def _refine(unet: nn.Module, x: torch.Tensor, memory: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Run a U-Net, wrapping the domain around to a multiple of its stride."""
@@ -342,6 +372,12 @@ class DeepWiener(nn.Module):
         else:
             correction, memory = unet(x.contiguous(memory_format=torch.channels_last), memory)
         return correction[..., :height, :width], memory
+
+
+def _between(length: int, cuts: Sequence[int]) -> list[tuple[int, int]]:
+    """Where the pieces of an axis begin and end."""
+    ends = [0, *sorted(cuts), length]
+    return list(zip(ends[:-1], ends[1:], strict=True))
 
 
 def frequency_squared(shape: tuple[int, int], device: torch.device) -> torch.Tensor:
