@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -377,7 +378,7 @@ class DeepWiener(nn.Module):
 def _between(length: int, cuts: Sequence[int]) -> list[tuple[int, int]]:
     """Where the pieces of an axis begin and end."""
     ends = [0, *sorted(cuts), length]
-    return list(zip(ends[:-1], ends[1:], strict=True))
+    return list(pairwise(ends))
 
 
 def frequency_squared(shape: tuple[int, int], device: torch.device) -> torch.Tensor:
