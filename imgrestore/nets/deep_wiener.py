@@ -9,9 +9,8 @@ observation still says against the estimate, deconvolved at several strengths.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -20,10 +19,9 @@ from torch.nn import functional as F
 
 from imgrestore import ops
 from imgrestore.nets.blocks import GatedBlock, UNet, may_fuse
+from imgrestore.nets.pieces import NO_CUTS, Cuts, Piece, in_pieces, pieces_of
 from imgrestore.ops._planes import Room
 
-Cuts = tuple[Sequence[int], Sequence[int]]
-NO_CUTS: Cuts = ((), ())
 # Stands for the variance where that of the planes does not enter.
 CONSTANT_VARIANCE = 0.02
 
@@ -219,8 +217,8 @@ class DeepWiener(nn.Module):
         variance : Tensor, shape (N, features), optional
             `variance_of` the picture that `y` is a part of; by default of `y` itself.
         cuts : tuple of two sequences of int, optional
-            Rows and columns inside of the domain with which that of the picture, which `y` is a part of, begins: its
-            end comes before them. The U-Nets see no farther than to there.
+            Rows and columns of `y` with which the domain of the picture that it is a part of begins anew. Layers with
+            zeros around see no farther than to there.
 
         Returns
         -------
@@ -250,7 +248,7 @@ class DeepWiener(nn.Module):
         observed = torch.ones_like(y[:, :1]) if mask is None else mask.to(y).expand(count, 1, *size)
         level = (0.5 * torch.log10(sigma + 1e-3) + 1)[:, None, None, None].expand(-1, 1, *size)
         fused, stacked = self._may_fuse(y, x0, otf, sigma), None
-        pieces = [(rows, columns) for rows in _between(size[0], cuts[0]) for columns in _between(size[1], cuts[1])]
+        pieces = pieces_of(size, cuts)
         memories: list[torch.Tensor | None] = [None] * len(pieces)
         estimates: list[torch.Tensor] = []
         for stage, unet in enumerate(self.unets):
@@ -259,10 +257,9 @@ class DeepWiener(nn.Module):
                 gap = y - blurred if mask is None else (y - blurred) * observed
                 if stage:
                     y = blurred + gap
-                inputs = (stage, x, y, gap, otf, sigma, level, observed, variance)
+                inputs = (stage, x, y, gap, otf, sigma, level, observed, variance, pieces)
                 stacked = self._stack_fused(*inputs, Room(stacked)) if fused else self._stack(*inputs)
-            correction, memories = self._refine_each(unet, stacked, memories, pieces)
-            x = x + correction
+            x = x + self._correction(unet, stacked, memories, pieces)
             estimates.append(x)
         return estimates
 
@@ -282,6 +279,7 @@ class DeepWiener(nn.Module):
         level: torch.Tensor,
         observed: torch.Tensor,
         variance: torch.Tensor | None,
+        pieces: list[Piece],
     ) -> torch.Tensor:
         """What a stage's U-Net is shown."""
         wiener = self.residual_wieners[stage]
@@ -291,7 +289,7 @@ class DeepWiener(nn.Module):
         # The steps and gaps are some hundredths high; the net's stem expects inputs of order one.
         inputs = [x - 0.5, 5 * (y - x), 10 * steps, level, observed]
         if stage == 0:
-            inputs.append(self._features(y, otf, sigma, variance))
+            inputs.append(self._features(y, otf, sigma, variance, pieces))
         return torch.cat(inputs, dim=1)
 
     def _stack_fused(
@@ -305,6 +303,7 @@ class DeepWiener(nn.Module):
         level: torch.Tensor,
         observed: torch.Tensor,
         variance: torch.Tensor | None,
+        pieces: list[Piece],
         room: Room,
     ) -> torch.Tensor:
         """The same on native ops, each plane written where it belongs: at most one spectrum is kept for each thread."""
@@ -324,36 +323,33 @@ class DeepWiener(nn.Module):
             last = stacked[:, 8 + steps :]
             around = F.pad(y - 0.5, (2, 2, 2, 2), mode="circular")
             mapped = ops.patch_conv(around, self.extract.weight, self.extract.bias, out=last)
-            self.wiener.fused(self.polish.fused(mapped), otf, sigma, log_frequency, 1.0, last, variance)
+            polished = in_pieces(lambda part, _: self.polish.fused(part), mapped, pieces)
+            self.wiener.fused(polished, otf, sigma, log_frequency, 1.0, last, variance)
         return stacked
 
     def _features(
-        self, y: torch.Tensor, otf: torch.Tensor, sigma: torch.Tensor, variance: torch.Tensor | None
+        self,
+        y: torch.Tensor,
+        otf: torch.Tensor,
+        sigma: torch.Tensor,
+        variance: torch.Tensor | None,
+        pieces: list[Piece],
     ) -> torch.Tensor:
-        mapped = self.polish(self.extract(y - 0.5))
+        mapped = in_pieces(lambda part, _: self.polish(part), self.extract(y - 0.5), pieces)
         own = mapped.var(dim=(-2, -1)) if variance is None else variance
         return self.wiener(torch.fft.rfft2(mapped), own, otf, sigma, y.shape[-1])
 
-    def _refine_each(
-        self,
-        unet: nn.Module,
-        x: torch.Tensor,
-        memories: list[torch.Tensor | None],
-        pieces: list[tuple[tuple[int, int], tuple[int, int]]],
-    ) -> tuple[torch.Tensor, list[torch.Tensor | None]]:
-        """Run a U-Net on each piece of the domain by itself, filled up to its stride with what comes next."""
-        if len(pieces) == 1:
-            correction, memory = self._refine(unet, x, memories[0])
-            return correction, [memory]
+    def _correction(
+        self, unet: nn.Module, x: torch.Tensor, memories: list[torch.Tensor | None], pieces: list[Piece]
+    ) -> torch.Tensor:
+        """Run a U-Net on each piece, whose memory becomes that of this run."""
+
+        def refined(part: torch.Tensor, number: int) -> torch.Tensor:
+            correction, memories[number] = self._refine(unet, part, memories[number])
+            return correction
+
         assert isinstance(unet, UNet)
-        out, kept = x.new_empty(x.shape[0], 3, *x.shape[-2:]), []
-        for ((top, bottom), (left, right)), memory in zip(pieces, memories, strict=True):
-            rows = torch.arange(top, bottom + (top - bottom) % unet.stride, device=x.device) % x.shape[-2]
-            columns = torch.arange(left, right + (left - right) % unet.stride, device=x.device) % x.shape[-1]
-            correction, memory = self._refine(unet, x[..., rows[:, None], columns], memory)
-            out[..., top:bottom, left:right] = correction[..., : bottom - top, : right - left]
-            kept.append(memory)
-        return out, kept
+        return in_pieces(refined, x, pieces, unet.stride)
 
     @staticmethod
     def _refine(unet: nn.Module, x: torch.Tensor, memory: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -373,12 +369,6 @@ class DeepWiener(nn.Module):
         else:
             correction, memory = unet(x.contiguous(memory_format=torch.channels_last), memory)
         return correction[..., :height, :width], memory
-
-
-def _between(length: int, cuts: Sequence[int]) -> list[tuple[int, int]]:
-    """Where the pieces of an axis begin and end."""
-    ends = [0, *sorted(cuts), length]
-    return list(pairwise(ends))
 
 
 def frequency_squared(shape: tuple[int, int], device: torch.device) -> torch.Tensor:

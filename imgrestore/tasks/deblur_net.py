@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from imgrestore.classical.admm import Solution, span_of, sparse_planes
-from imgrestore.nets.deep_wiener import NO_CUTS, Cuts
+from imgrestore.nets.pieces import NO_CUTS, Cuts
 from imgrestore.nets.weights import WeightsError, load
 from imgrestore.ops.blur_operator import BlurOperator
 from imgrestore.tasks.check import HOPELESS, REACH, WORSE, share_explained, tolerance

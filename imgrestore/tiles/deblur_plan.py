@@ -10,7 +10,8 @@ from torch import Tensor
 
 from imgrestore.classical.admm import sparse_planes
 from imgrestore.classical.quadratic import quadratic
-from imgrestore.nets.deep_wiener import NO_CUTS, Cuts, DeepWiener
+from imgrestore.nets.deep_wiener import DeepWiener
+from imgrestore.nets.pieces import NO_CUTS, Cuts
 from imgrestore.nets.weights import load
 from imgrestore.ops._richardson_lucy_course import Course, follow_course
 from imgrestore.ops.blur_operator import BlurOperator
