@@ -102,10 +102,13 @@ def test_a_canvas_goes_on_over_the_gap_into_the_other_side():
     axis = Axis(50, 3, mirror)
     places = axis.around(0, 10, 8)
     assert places.start == -14
+    assert places.cuts == (14, 70)
     assert places.known.tolist() == [True] * 8 + [False] * 6 + [True] * 18
     assert places.index[:8].tolist() == list(range(42, 50))
     assert places.index[8:14].tolist() == [49, 48, 47, 2, 1, 0]
     assert len(axis.around(10, 40, 20).index) == 50
+    assert axis.around(0, 10, 8, 4).start % 4 == -56 % 4
+    assert axis.around(20, 30, 8, 4).cuts == (56 - 12,)
 
 
 def test_errors_name_what_was_wrong():

@@ -34,10 +34,11 @@ from imgrestore.tiles.reach import Reach, find_reach
 from imgrestore.tiles.source import Source
 from imgrestore.tiles.window import Window
 
-__all__ = ["TOLERANCE", "Part", "part_of", "plan_of", "reach_of", "settled_of"]
+__all__ = ["TOLERANCE", "TOLERANCE_NET", "Part", "part_of", "plan_of", "reach_of", "settled_of"]
 
 # By how much of the range tiles may differ from the whole at most where their surroundings end.
-TOLERANCE, TOLERANCE_NET = 1e-5, 2e-4
+# The net rounds to 8 bits inside: less than the second cannot be told from that.
+TOLERANCE, TOLERANCE_NET = 1e-5, 1e-3
 # Thresholds that jump let single pixels differ however large the halo is.
 JUMPS = 0.999
 # Side of the part on which a net is asked whether it takes part, where the picture is not looked at as a whole.
