@@ -49,8 +49,8 @@ BYTES: Mapping[Solver, tuple[float, float]] = {
 # What the net reaches in one part of the picture, it may exceed in another.
 LEAST_NET = 128
 HYPER = (
-    "hyperlaplacian decides by thresholds that jump: beside them single pixels of a tile may differ from those of the "
-    "whole by some hundredths of the range"
+    "hyperlaplacian decides by thresholds that jump: some pixels in a hundred of a tile may differ from those of the "
+    "whole, single ones by some hundredths of the range"
 )
 
 
