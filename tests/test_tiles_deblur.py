@@ -25,7 +25,7 @@ def cases():
         "wiener": (gray, {"psf": "gaussian:1.2", "method": "wiener"}),
         "tv": (gray, {"psf": "gaussian:1.2", "method": "tv"}),
         "rl": (gray.clip(0), {"psf": "gaussian:1.2", "method": "rl"}),
-        "counts of stars": (stars((110, 101), "gaussian:1.2"), {"psf": "gaussian:1.2"}),
+        "counts of stars": (stars(SHAPE, "gaussian:1"), {"psf": "gaussian:1"}),
         "nan": (holes, {"psf": "gaussian:1.2", "method": "tv"}),
         "saturated": (clipped, {"psf": "gaussian:1.2", "method": "tv"}),
         "rgba": (alpha.astype(np.float32), {"psf": "gaussian:1", "refine": False}),
