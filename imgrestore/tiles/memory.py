@@ -172,8 +172,13 @@ def check_look(
     if not isinstance(pixels, int) or pixels < 1:
         return  # and `imgrestore.tiles.prepare` refuses it
     refined = bool(options.get("refine", True)) and options.get("method", "auto") == "auto"
-    held, more = resident_bytes() + held, look_bytes(task, shape, dtype, pixels, refined=refined)
-    if more and held + more > parse_bytes(max_memory):
+    more = look_bytes(task, shape, dtype, pixels, refined=refined)
+    if not more:
+        return
+    import imgrestore.tiles.deblur  # noqa: F401 - torch and all that comes with it is held before the first look
+
+    held += resident_bytes()
+    if held + more > parse_bytes(max_memory):
         raise ValueError(
             f"max_memory is {max_memory!r}; expected at least {_megabytes(held + more)} for {task} of {shape[0]} x "
             f"{shape[1]} pixels, as looking at it takes, of which the process has {_megabytes(held)} already"
