@@ -1,7 +1,8 @@
-"""How much memory a tile takes: ``python -m benchmarks.tiles_memory``; the numbers stand in `imgrestore.tiles`.
+"""How much memory tiles and looks take: ``python -m benchmarks.tiles_memory``; the numbers stand in `imgrestore.tiles`.
 
 Each tile is restored in a process of its own, with one thread. Its bytes for a pixel are how much the peak of resident
 memory rises from a tile to one of four times as many pixels, over how many more pixels both have with their halos.
+A look's are by how much the peak rises when a million pixels are looked at.
 """
 
 from __future__ import annotations
@@ -23,6 +24,17 @@ CASES: dict[str, tuple[str, dict[str, object]]] = {
     "deshadow": ("deshadow", {"kind": "soft"}),
 }
 SIDES = (512, 1024)
+LOOK = 1000
+MASK = np.pad(np.ones((200, 200), bool), ((100, LOOK - 300), (100, LOOK - 300)))
+LOOKS: dict[str, tuple[str, dict[str, object]]] = {
+    **CASES,
+    "blind": ("deblur", {"refine": False}),
+    "deshadow": ("deshadow", {"kind": "soft"}),
+    "dereflect": ("dereflect", {}),
+    "despecular": ("despecular", {}),
+    "derust": ("derust", {"mask": MASK}),
+    "restore": ("restore", {}),
+}
 
 
 def picture(channels: int, side: int) -> np.ndarray:
@@ -48,10 +60,32 @@ def child(name: str, channels: int, side: int) -> None:
     print(json.dumps([seen.height * seen.width, peak, prepared.bytes_per_pixel]))
 
 
+def look(name: str, channels: int) -> None:
+    """Look at one picture and print by how much the peak rose, and what is predicted, in bytes."""
+    import imgrestore.tiles.deblur  # noqa: F401 - what libraries load counts as held already
+    from imgrestore.tiles import prepare
+    from imgrestore.tiles.memory import look_bytes, resident_bytes
+
+    task, options = LOOKS[name]
+    whole = picture(channels, LOOK)
+    before = resident_bytes()
+    prepare(task, whole, **options)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    refined = "method" not in options and "refine" not in options
+    print(json.dumps([peak - before, look_bytes(task, whole.shape, whole.dtype, refined=refined)]))
+
+
 def main() -> None:
     """Measure all cases."""
+    if len(sys.argv) == 3:
+        return look(sys.argv[1], int(sys.argv[2]))
     if len(sys.argv) > 1:
         return child(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    for name in LOOKS:
+        for channels in (1, 3):
+            words = [sys.executable, "-m", __spec__.name, name, str(channels)]
+            rise, said = json.loads(subprocess.check_output(words))
+            print(f"a look, {name}, {channels} channels: {rise / 1e6:.0f} MB, said {said / 1e6:.0f}", flush=True)
     for name in CASES:
         for channels in (1, 3):
             found = [

@@ -104,11 +104,14 @@ def test_the_way_follows_the_kernel(device, kernel, way):
     device.module.forget_launches()
     fft_convolve(planes(35, 36), planes(*kernel, seed=1))
     first = next(name for name in ran(device) if name != "fft_twiddles")
-    assert first == {
-        "tap by tap": "direct_convolve",
-        "tiles": "overlap_save response",
-        "whole": "fft_convolve kernels",
-    }[way]
+    assert (
+        first
+        == {
+            "tap by tap": "direct_convolve",
+            "tiles": "overlap_save response",
+            "whole": "fft_convolve kernels",
+        }[way]
+    )
 
 
 # Tiles of 64 and of 128 columns, one and several, an odd number of them, and pictures smaller than one.

@@ -6,7 +6,8 @@ from picture_files import noise
 from tile_cases import HALO, Box, box, take_means
 
 from imgrestore import io
-from imgrestore.tiles import Prepared, choose_tile, parse_bytes, predicted_bytes, restore_large
+from imgrestore.tiles import TASKS, Prepared, choose_tile, parse_bytes, predicted_bytes, restore_large
+from imgrestore.tiles.memory import look_bytes, resident_bytes
 
 SHAPE = (150, 210)
 
@@ -161,6 +162,13 @@ def test_too_little_memory_is_told_before_anything_is_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_too_little_memory_for_a_look_is_told_before_it(prepared):
+    picture, room = noise(SHAPE, "uint8"), resident_bytes() + look_bytes("deblur", SHAPE, np.uint8) // 2
+    with pytest.raises(ValueError, match=r"expected at least \d+ MB for deblur of 150 x 210 pixels, as looking at it"):
+        restore_large("deblur", picture, picture.copy(), max_memory=room)
+    assert not prepared
+
+
 # Memory.
 
 
@@ -186,6 +194,16 @@ def test_amounts_of_memory(text, amount):
 def test_what_is_no_amount(text):
     with pytest.raises(ValueError, match="max_memory is"):
         parse_bytes(text)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_look_at_a_large_picture_takes_no_more_for_its_size(task):
+    small, full, large, huge = (look_bytes(task, (side, side, 3), np.uint8) for side in (300, 1000, 9000, 90_000))
+    assert small < full < 2e9
+    assert large == huge
+    assert look_bytes(task, (9000, 9000, 3), np.float64) > large
+    assert look_bytes(task, (9000, 9000), np.uint8) < large
+    assert look_bytes(task, (9000, 9000, 3), np.uint8, 100_000) < large
 
 
 def ready(shape, bytes_per_pixel=100.0, halo=32, fixed=0):

@@ -48,6 +48,12 @@ def with_moire(kind, shape, seed=0):
     """A photograph with a moiré pattern, range 0 to 1, float32."""
     clean = torch.from_numpy(data.astronaut()[: shape[0], : shape[1]].astype(np.float32) / 255).movedim(-1, 0)
     rng = np.random.default_rng(seed)
-    if kind == "screen":
-        return screen.apply(clean, screen.sample(clean.shape, rng)).movedim(0, -1).numpy()
     return moire.apply(clean, moire.sample(clean.shape, rng, kind)).movedim(0, -1).numpy()
+
+
+def of_a_screen(shape):
+    """The photograph of a screen, range 0 to 1, float32; as tall as one likes."""
+    picture = np.concatenate([data.astronaut(), data.astronaut()[::-1]])[: shape[0], : shape[1]]
+    clean = torch.from_numpy(picture.astype(np.float32) / 255).movedim(-1, 0)
+    seen = screen.apply(clean, screen.sample(clean.shape, np.random.default_rng(0)))
+    return np.ascontiguousarray(seen.movedim(0, -1).numpy())

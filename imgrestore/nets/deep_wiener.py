@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from imgrestore import ops
 from imgrestore.nets.blocks import GatedBlock, UNet, may_fuse
+from imgrestore.nets.pieces import NO_CUTS, Cuts, Piece, in_pieces, pieces_of
 from imgrestore.ops._planes import Room
 
 # Stands for the variance where that of the planes does not enter.
@@ -196,6 +197,7 @@ class DeepWiener(nn.Module):
         sigma: torch.Tensor,
         mask: torch.Tensor | None = None,
         variance: torch.Tensor | None = None,
+        cuts: Cuts = NO_CUTS,
     ) -> torch.Tensor:
         """Refine a classical estimate.
 
@@ -214,13 +216,16 @@ class DeepWiener(nn.Module):
             1 where `y` was observed, 0 where it was filled in. All observed by default.
         variance : Tensor, shape (N, features), optional
             `variance_of` the picture that `y` is a part of; by default of `y` itself.
+        cuts : tuple of two sequences of int, optional
+            Rows and columns of `y` with which the domain of the picture that it is a part of begins anew. Layers with
+            zeros around see no farther than to there.
 
         Returns
         -------
         Tensor of float32, shape (N, 3, H, W)
             The estimate on that domain.
         """
-        return self.stages(y, x0, otf, sigma, mask, variance)[-1]
+        return self.stages(y, x0, otf, sigma, mask, variance, cuts)[-1]
 
     def variance_of(self, y: torch.Tensor) -> torch.Tensor:
         """Variances (N, features) of the features of observations: all that the net asks of a picture as a whole."""
@@ -234,14 +239,17 @@ class DeepWiener(nn.Module):
         sigma: torch.Tensor,
         mask: torch.Tensor | None = None,
         variance: torch.Tensor | None = None,
+        cuts: Cuts = NO_CUTS,
     ) -> list[torch.Tensor]:
         """The estimates after each stage; parameters as in `forward`."""
-        x, memory = x0, None
+        x = x0
         count, size = y.shape[0], (y.shape[-2], y.shape[-1])
         sigma = sigma.to(y).reshape(-1).expand(count)
         observed = torch.ones_like(y[:, :1]) if mask is None else mask.to(y).expand(count, 1, *size)
         level = (0.5 * torch.log10(sigma + 1e-3) + 1)[:, None, None, None].expand(-1, 1, *size)
         fused, stacked = self._may_fuse(y, x0, otf, sigma), None
+        pieces = pieces_of(size, cuts)
+        memories: list[torch.Tensor | None] = [None] * len(pieces)
         estimates: list[torch.Tensor] = []
         for stage, unet in enumerate(self.unets):
             with torch.autocast(y.device.type, enabled=False):
@@ -249,10 +257,9 @@ class DeepWiener(nn.Module):
                 gap = y - blurred if mask is None else (y - blurred) * observed
                 if stage:
                     y = blurred + gap
-                inputs = (stage, x, y, gap, otf, sigma, level, observed, variance)
+                inputs = (stage, x, y, gap, otf, sigma, level, observed, variance, pieces)
                 stacked = self._stack_fused(*inputs, Room(stacked)) if fused else self._stack(*inputs)
-            correction, memory = self._refine(unet, stacked, memory)
-            x = x + correction
+            x = x + self._correction(unet, stacked, memories, pieces)
             estimates.append(x)
         return estimates
 
@@ -272,6 +279,7 @@ class DeepWiener(nn.Module):
         level: torch.Tensor,
         observed: torch.Tensor,
         variance: torch.Tensor | None,
+        pieces: list[Piece],
     ) -> torch.Tensor:
         """What a stage's U-Net is shown."""
         wiener = self.residual_wieners[stage]
@@ -281,7 +289,7 @@ class DeepWiener(nn.Module):
         # The steps and gaps are some hundredths high; the net's stem expects inputs of order one.
         inputs = [x - 0.5, 5 * (y - x), 10 * steps, level, observed]
         if stage == 0:
-            inputs.append(self._features(y, otf, sigma, variance))
+            inputs.append(self._features(y, otf, sigma, variance, pieces))
         return torch.cat(inputs, dim=1)
 
     def _stack_fused(
@@ -295,6 +303,7 @@ class DeepWiener(nn.Module):
         level: torch.Tensor,
         observed: torch.Tensor,
         variance: torch.Tensor | None,
+        pieces: list[Piece],
         room: Room,
     ) -> torch.Tensor:
         """The same on native ops, each plane written where it belongs: at most one spectrum is kept for each thread."""
@@ -314,15 +323,33 @@ class DeepWiener(nn.Module):
             last = stacked[:, 8 + steps :]
             around = F.pad(y - 0.5, (2, 2, 2, 2), mode="circular")
             mapped = ops.patch_conv(around, self.extract.weight, self.extract.bias, out=last)
-            self.wiener.fused(self.polish.fused(mapped), otf, sigma, log_frequency, 1.0, last, variance)
+            polished = in_pieces(lambda part, _: self.polish.fused(part), mapped, pieces)
+            self.wiener.fused(polished, otf, sigma, log_frequency, 1.0, last, variance)
         return stacked
 
     def _features(
-        self, y: torch.Tensor, otf: torch.Tensor, sigma: torch.Tensor, variance: torch.Tensor | None
+        self,
+        y: torch.Tensor,
+        otf: torch.Tensor,
+        sigma: torch.Tensor,
+        variance: torch.Tensor | None,
+        pieces: list[Piece],
     ) -> torch.Tensor:
-        mapped = self.polish(self.extract(y - 0.5))
+        mapped = in_pieces(lambda part, _: self.polish(part), self.extract(y - 0.5), pieces)
         own = mapped.var(dim=(-2, -1)) if variance is None else variance
         return self.wiener(torch.fft.rfft2(mapped), own, otf, sigma, y.shape[-1])
+
+    def _correction(
+        self, unet: nn.Module, x: torch.Tensor, memories: list[torch.Tensor | None], pieces: list[Piece]
+    ) -> torch.Tensor:
+        """Run a U-Net on each piece, whose memory becomes that of this run."""
+
+        def refined(part: torch.Tensor, number: int) -> torch.Tensor:
+            correction, memories[number] = self._refine(unet, part, memories[number])
+            return correction
+
+        assert isinstance(unet, UNet)
+        return in_pieces(refined, x, pieces, unet.stride)
 
     @staticmethod
     def _refine(unet: nn.Module, x: torch.Tensor, memory: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:

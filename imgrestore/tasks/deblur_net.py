@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from imgrestore.classical.admm import Solution, span_of, sparse_planes
+from imgrestore.nets.pieces import NO_CUTS, Cuts
 from imgrestore.nets.weights import WeightsError, load
 from imgrestore.ops.blur_operator import BlurOperator
 from imgrestore.tasks.check import HOPELESS, REACH, WORSE, share_explained, tolerance
@@ -152,6 +153,7 @@ def net_scene(
     span: tuple[torch.Tensor, torch.Tensor],
     caution: float,
     variance: torch.Tensor | None = None,
+    cuts: Cuts = NO_CUTS,
 ) -> torch.Tensor:
     """The net's scene, in the units of the picture.
 
@@ -167,8 +169,8 @@ def net_scene(
         `known_of` the picture.
     span : tuple of two torch.Tensor
         As `span_of` gives it.
-    variance : torch.Tensor, optional
-        As `DeepWiener` takes it.
+    variance, cuts
+        As `DeepWiener` takes them.
 
     Returns
     -------
@@ -185,6 +187,7 @@ def net_scene(
             (caution * level).flatten(),
             mask.expand(data.shape[0], -1, -1, -1),
             variance,
+            cuts,
         )
     return (unit if data.shape[1] == 3 else unit.mean(dim=1, keepdim=True)) * span[0] + span[1]
 

@@ -22,7 +22,7 @@ from imgrestore.tasks.deblur_blind import find_blurs
 from imgrestore.tasks.deblur_field import known_field
 from imgrestore.tasks.deblur_fit import Blur, Fit, Method
 from imgrestore.tiles.deblur_plan import Plan, Solver, net_for
-from imgrestore.tiles.deblur_settle import TOLERANCE, Part, part_of, plan_of, reach_of, settled_of
+from imgrestore.tiles.deblur_settle import TOLERANCE, TOLERANCE_NET, Part, part_of, plan_of, reach_of, settled_of
 from imgrestore.tiles.deblur_work import DeblurWork
 from imgrestore.tiles.look import Look
 from imgrestore.tiles.masks import mask_source
@@ -46,15 +46,11 @@ BYTES: Mapping[Solver, tuple[float, float]] = {
     "hyperlaplacian": (80.0, 40.0),
     "net": (100.0, 600.0),
 }
-# The net's reach cannot be told from its rounding.
+# What the net reaches in one part of the picture, it may exceed in another.
 LEAST_NET = 128
-NET_AT_FRAME = (
-    "beside the frame the net's tiles may differ from the whole by some hundredths of the range: it sees where the "
-    "whole's periodic domain ends, which they do not have"
-)
 HYPER = (
-    "hyperlaplacian decides by thresholds that jump: beside them single pixels of a tile may differ from those of the "
-    "whole by some hundredths of the range"
+    "hyperlaplacian decides by thresholds that jump: some pixels in a hundred of a tile may differ from those of the "
+    "whole, single ones by some hundredths of the range"
 )
 
 
@@ -118,8 +114,7 @@ def prepare_deblur(
     reach = reach_of(plan, fits[0])
     if plan.solver == "net":
         reach = replace(reach, pixels=max(reach.pixels, LEAST_NET))
-        notes.append(NET_AT_FRAME)
-    elif reach.rest > TOLERANCE:
+    if reach.rest > (TOLERANCE_NET if plan.solver == "net" else TOLERANCE):
         notes.append(f"tiles agree with the whole to {reach.rest:.1g} of the range only")
     pixels = reach.pixels + SPARE + (0 if look.finite and good is None else FILLED)
     notes += look.crop_notes("noise and method were settled")

@@ -11,6 +11,7 @@ from torch import Tensor
 from imgrestore.classical.admm import sparse_planes
 from imgrestore.classical.quadratic import quadratic
 from imgrestore.nets.deep_wiener import DeepWiener
+from imgrestore.nets.pieces import NO_CUTS, Cuts
 from imgrestore.nets.weights import load
 from imgrestore.ops._richardson_lucy_course import Course, follow_course
 from imgrestore.ops.blur_operator import BlurOperator
@@ -101,11 +102,14 @@ class Canvas:
         Pixels to fit.
     frame : tuple of two slices
         The part of the canvas that lies in the picture's own frame, on this side of any gap.
+    cuts : tuple of two sequences of int
+        Where in the canvas's own periodic domain that of the whole picture begins anew; one may lie beyond its end.
     """
 
     data: Tensor
     good: Tensor
     frame: tuple[slice, slice]
+    cuts: Cuts = NO_CUTS
 
     def scene(self, plan: Plan) -> Tensor:
         """The scene that explains it, shape of `data`; of use a halo away from the canvas's sides."""
@@ -135,11 +139,18 @@ class Canvas:
             seen = known_of(data, valid, saturated)
             net = net_on(net_for(plan.weights), data.device)
             variance = None if plan.variance is None else plan.variance.to(data)
-            scene = net_scene(net, first, data, blur, sigma, seen, span, plan.caution, variance)
+            scene = net_scene(net, first, data, blur, sigma, seen, span, plan.caution, variance, self._inner(blur))
             return self._believed(plan, blur, scene, first.scene, seen)
         prior: Any = "tv" if plan.solver == "tv" else "hyper_laplacian"
         steps = SPARSE_STEPS[plan.solver]
         return blur.framed(sparse_planes(data, blur, sigma, prior=prior, num_iter=steps, **known).scene)
+
+    def _inner(self, blur: BlurOperator) -> Cuts:
+        """The cuts that lie inside of the domain."""
+        rows, columns = (
+            [cut for cut in cuts if 0 < cut < length] for cuts, length in zip(self.cuts, blur.domain, strict=True)
+        )
+        return rows, columns
 
     def _believed(self, plan: Plan, blur: BlurOperator, refined: Tensor, first: Tensor, known: Tensor) -> Tensor:
         """The net's scene where it explains the picture; windows end at the picture's frame, as for the whole."""

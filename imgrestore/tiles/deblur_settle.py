@@ -34,12 +34,11 @@ from imgrestore.tiles.reach import Reach, find_reach
 from imgrestore.tiles.source import Source
 from imgrestore.tiles.window import Window
 
-__all__ = ["TOLERANCE", "Part", "part_of", "plan_of", "reach_of", "settled_of"]
+__all__ = ["TOLERANCE", "TOLERANCE_NET", "Part", "part_of", "plan_of", "reach_of", "settled_of"]
 
 # By how much of the range tiles may differ from the whole at most where their surroundings end.
-TOLERANCE, TOLERANCE_NET = 1e-5, 2e-4
-# Thresholds that jump let single pixels differ however large the halo is.
-JUMPS = 0.999
+# The net rounds to 8 bits inside: less than the second cannot be told from that.
+TOLERANCE, TOLERANCE_NET = 1e-5, 1e-3
 # Side of the part on which a net is asked whether it takes part, where the picture is not looked at as a whole.
 TRIED = 512
 
@@ -275,14 +274,15 @@ def reach_of(plan: Plan, fit: Fit) -> Reach:
         frame = (slice(0, planes.shape[2]), slice(0, planes.shape[3]))
         return Canvas(planes, torch.ones_like(planes, dtype=torch.bool), frame).scene(plan)
 
-    span = plan.span[0].reshape(1, -1, 1, 1).to(fit.data)
+    # Thresholds that jump enlarge rounding until it cannot be told from what lies farther away; not in float64.
+    data = fit.data.double() if plan.solver == "hyperlaplacian" else fit.data
+    span = plan.span[0].reshape(1, -1, 1, 1).to(data)
     with torch.no_grad():
         return find_reach(
             restore,
-            fit.data,
+            data,
             span,
             TOLERANCE_NET if plan.solver == "net" else TOLERANCE,
             start=max(64, 2 * max(plan.psf.shape)),
             stride=plan.stride,
-            quantile=JUMPS if plan.solver == "hyperlaplacian" else 1.0,
         )

@@ -92,7 +92,7 @@ class DeblurWork:
         data = filled(planes.data, good)
         good = good & torch.from_numpy(rows.known[:, None] & columns.known).to(data.device)
         frame = (_frame(rows, self.shape[0]), _frame(columns, self.shape[1]))
-        scene = Canvas(data, good, frame).scene(self.plan)
+        scene = Canvas(data, good, frame, (rows.cuts, columns.cuts)).scene(self.plan)
         top, left = core.top - rows.start, core.left - columns.start
         restored = scene[..., top : top + core.height, left : left + core.width]
         return np.asarray(self._planes(pixels[core.inside(seen)]).back(restored, keep_bad=False))

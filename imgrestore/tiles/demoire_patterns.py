@@ -71,6 +71,7 @@ class Patterns:
         net = 0 if self.curve is None else net_for(self.weights).halo + NEAR
         return self.waves.reach + windows + net + HOP
 
+    @torch.no_grad()
     def scene(self, picture: Tensor, window: Window, device: Any) -> Tensor:
         """A part (C, h, w) of a picture without its patterns; `window` is where it lies."""
         planes = to_luma_chroma(picture)

@@ -6,15 +6,16 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imgrestore.tiles.prepared import Prepared
+from imgrestore.tiles.look import BAND, LEAST_CROP, LOOK_PIXELS, PLACES
+from imgrestore.tiles.prepared import STEP_BYTES, Prepared
 
-__all__ = ["choose_tile", "parse_bytes", "predicted_bytes", "resident_bytes"]
+__all__ = ["check_look", "choose_tile", "look_bytes", "parse_bytes", "predicted_bytes", "resident_bytes"]
 
 _UNITS = {"": 1, "B": 1}
 _UNITS |= {f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)}
@@ -31,6 +32,23 @@ STEP = 16
 """Sides are multiples of it, where the blocks of a file do not ask for more."""
 STARTING = 120_000_000
 """What libraries load, and allocators keep, when a tile is first restored."""
+LAYERS = (60.0, 330.0)
+LOOKS = {
+    "deblur": (80.0, 400.0),
+    "demoire": (215.0, 0.0),
+    "deshadow": LAYERS,
+    "dereflect": LAYERS,
+    "despecular": LAYERS,
+    "derust": LAYERS,
+    "restore": (80.0, 400.0),
+}
+"""What one pixel that is looked at takes: of each channel, and beside it; a tenth and more above what was measured."""
+LOOKS_CLASSICAL = {"deblur": (45.0, 100.0), "demoire": (110.0, 0.0)}
+"""The same where no net is asked for, as far as it is less."""
+A_BAND = 24
+"""What one value of a band takes while it is reduced, beside itself."""
+A_STEP = 1000
+"""What one pixel takes of the hungriest step of `restore`, where they are few."""
 
 
 def parse_bytes(amount: int | float | str, name: str = "max_memory") -> int:
@@ -91,6 +109,80 @@ def resident_bytes() -> int:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return int(peak if sys.platform == "darwin" else 1024 * peak)
     return 400_000_000  # what the library and torch take where nothing tells
+
+
+def look_bytes(task: str, shape: Sequence[int], dtype: Any, pixels: int = LOOK_PIXELS, *, refined: bool = True) -> int:
+    """Predict the memory that looking at a picture takes, before there are tiles.
+
+    Parameters
+    ----------
+    task : str
+        One of `imgrestore.tiles.TASKS`; nothing is known of any other.
+    shape : sequence of int
+        The picture's, with all channels that are read.
+    dtype : dtype
+        Of what is read.
+    pixels : int
+        How many are looked at.
+    refined : bool
+        Whether a net may be asked.
+
+    Returns
+    -------
+    int
+        Bytes at the peak, beside what the process has already.
+    """
+    if task not in LOOKS:
+        return 0
+    count, channels = shape[0] * shape[1], int(np.prod(shape[2:], dtype=np.int64))
+    item = np.dtype(dtype).itemsize
+    each, beside = LOOKS[task] if refined else LOOKS_CLASSICAL.get(task, LOOKS[task])
+    steps = STEP_BYTES if task == "restore" else 0
+    if count <= pixels:
+        return STARTING + max(min(steps, count * A_STEP), int(count * (channels * (each + 2 * item) + beside)))
+    # Of a larger one five parts are cut out, which are not smaller than they have to be.
+    seen = min(count, max(pixels, len(PLACES) * LEAST_CROP**2))
+    going_over = min(count * channels, BAND) * (item + A_BAND) + steps
+    working = int(seen * (channels * each + beside))
+    return STARTING + 3 * seen * channels * item + max(going_over, working)
+
+
+def check_look(
+    task: str, shape: Sequence[int], dtype: Any, max_memory: int | str, options: Mapping[str, Any], *, held: int = 0
+) -> None:
+    """Refuse what would not even do for a look.
+
+    Parameters
+    ----------
+    task, shape, dtype
+        As in `look_bytes`.
+    max_memory : int or str
+        The most memory that the process may have, as `parse_bytes` takes it.
+    options : mapping
+        What the task is told, and `look_pixels`.
+    held : int
+        The buffers of files, beside what the process has.
+
+    Raises
+    ------
+    ValueError
+        Where looking at the picture takes more.
+    """
+    pixels = options.get("look_pixels", LOOK_PIXELS)
+    if not isinstance(pixels, int) or pixels < 1:
+        return  # and `imgrestore.tiles.prepare` refuses it
+    refined = bool(options.get("refine", True)) and options.get("method", "auto") == "auto"
+    more = look_bytes(task, shape, dtype, pixels, refined=refined)
+    if not more:
+        return
+    import imgrestore.tiles.deblur  # noqa: F401 - torch and all that comes with it is held before the first look
+
+    held += resident_bytes()
+    if held + more > parse_bytes(max_memory):
+        raise ValueError(
+            f"max_memory is {max_memory!r}; expected at least {_megabytes(held + more)} for {task} of {shape[0]} x "
+            f"{shape[1]} pixels, as looking at it takes, of which the process has {_megabytes(held)} already"
+        )
 
 
 def predicted_bytes(

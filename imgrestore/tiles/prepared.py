@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from imgrestore.tiles.window import Window
 
-__all__ = ["Prepared", "Unchanged", "Work"]
+__all__ = ["STEP_BYTES", "Prepared", "Unchanged", "Work"]
+
+# What a step of `restore` may take while a picture is gone over through it, to be looked at again.
+STEP_BYTES = 800_000_000
 
 
 class Work(Protocol):

@@ -33,7 +33,6 @@ def find_reach(
     *,
     start: int = 64,
     stride: int = 1,
-    quantile: float = 1.0,
 ) -> Reach:
     """Restore a picture whole and a part of it alone, and see how deep into the part they differ.
 
@@ -50,8 +49,6 @@ def find_reach(
         The reach that is tried first; it is doubled up to 256 where it is not enough.
     stride : int
         Of the method's grid, on which the part has to begin.
-    quantile : float
-        What part of the pixels has to agree.
 
     Returns
     -------
@@ -68,10 +65,7 @@ def find_reach(
         depth = torch.arange(side)
         depth = torch.minimum(depth, side - 1 - depth).to(apart.device)
         depth = torch.minimum(depth[:, None], depth)
-        worst = [
-            float(apart[(depth >= at)].quantile(quantile) if quantile < 1 else apart[depth >= at].amax())
-            for at in range(0, most + 1, STEP)
-        ]
+        worst = [float(apart[depth >= at].amax()) for at in range(0, most + 1, STEP)]
         enough = [i for i, one in enumerate(worst) if one <= tolerance]
         if enough:
             return Reach(enough[0] * STEP, worst[enough[0]])

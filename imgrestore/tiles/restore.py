@@ -17,14 +17,15 @@ from imgrestore.diagnosis.views import views_of, views_of_parts
 from imgrestore.pixels import ChannelAxis
 from imgrestore.plan import Plan, checked_plan, first_of, looks_worse
 from imgrestore.tiles.look import Look, look_at
-from imgrestore.tiles.prepared import Prepared, Unchanged
+from imgrestore.tiles.prepared import STEP_BYTES, Prepared, Unchanged
 from imgrestore.tiles.source import Source
 from imgrestore.tiles.window import Window
 
 __all__ = ["After", "Chain", "prepare_restore"]
 
-# Side of the parts in which a step is carried out where more is asked for at once.
-PART = 1024
+# Sides of the parts in which a step is carried out where more is asked for at once: less where its halo is wide, or its
+# net takes much, but no less than the first.
+LEAST_PART, PART, PART_STEP = 256, 1024, 64
 NOTHING_TO_MEND = "nothing to mend was found: the picture is left as it is"
 
 
@@ -55,7 +56,7 @@ class After:
     def read(self, window: Window) -> NDArray[Any]:
         """The pixels of a window, part by part: (h, w) or (h, w, C)."""
         result = np.empty((*window.shape, *self.shape[2:]), self.dtype)
-        for part in _parts(window):
+        for part in _parts(window, _side(self.step)):
             result[part.inside(window)] = self.step(self.source.read(self.step.seen(part)), part)
         return result
 
@@ -168,8 +169,15 @@ def _report(look: Look, channel_axis: ChannelAxis) -> Report:
     return examined(views_of_parts(look.reduced, parts, (look.shape[0], look.shape[1]), channel_axis))
 
 
-def _parts(window: Window) -> Iterator[Window]:
-    for part in Window.grid(window.shape, (PART, PART)):
+def _side(step: Prepared) -> int:
+    for side in range(PART, LEAST_PART, -PART_STEP):
+        if (side + 2 * step.halo) ** 2 * step.bytes_per_pixel <= STEP_BYTES:
+            return side
+    return LEAST_PART
+
+
+def _parts(window: Window, side: int) -> Iterator[Window]:
+    for part in Window.grid(window.shape, (side, side)):
         yield Window(window.top + part.top, window.left + part.left, part.height, part.width)
 
 

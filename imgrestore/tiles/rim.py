@@ -104,11 +104,14 @@ class Places:
         For each place of the canvas the row (column) to take its pixels from.
     known : ndarray of bool
         Where that is its own; elsewhere it is a gap, and the pixels are where a search begins.
+    cuts : tuple of int
+        Where the whole's periodic domain begins anew, counted from where that of the canvas begins.
     """
 
     start: int
     index: NDArray[np.intp]
     known: NDArray[np.bool_]
+    cuts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ class Axis:
         reach : int
             How far beyond it the canvas goes on; past the frame, beyond the gap as well.
         stride : int
-            Canvases begin with a multiple of this.
+            Canvases begin with a multiple of this; those that begin past the frame, with one on the other side.
 
         Returns
         -------
@@ -150,7 +153,10 @@ class Axis:
         # A gap that is wider than the reach keeps the sides apart by itself.
         beyond = gap if gap <= reach else 0
         first, last = start - reach, stop + reach
-        first = (first - beyond if first < 0 else first) // stride * stride
+        if first < 0:
+            first = (domain + first - beyond) // stride * stride - domain
+        else:
+            first = first // stride * stride
         last = last + beyond if last > self.length else last
         if last - first >= domain:
             whole = np.arange(self.length)
@@ -163,4 +169,5 @@ class Axis:
         depth = reach + stride
         near |= (index < depth) | (index >= self.length - depth)
         fallback = np.clip(places, max(first, 0), min(last, self.length) - 1)
-        return Places(first, np.where(near, index, fallback), known & near)
+        cuts = ((-first,) if first < 0 else ()) + (domain - first,)
+        return Places(first, np.where(near, index, fallback), known & near, cuts)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrestore import io
-from imgrestore.tiles.memory import choose_tile, parse_bytes, predicted_bytes, resident_bytes
+from imgrestore.tiles.memory import check_look, choose_tile, parse_bytes, predicted_bytes, resident_bytes
 from imgrestore.tiles.prepare import prepare
 from imgrestore.tiles.prepared import Prepared
 from imgrestore.tiles.source import as_source
@@ -101,8 +101,8 @@ def restore_large(
     Raises
     ------
     ValueError
-        Where `max_memory` does not suffice, with what would; where the target is the source or an array of another
-        shape or dtype; and as `imgrestore.tiles.prepare` and the task do.
+        Where `max_memory` does not suffice for looking at the picture or for its tiles, with what would; where the
+        target is the source or an array of another shape or dtype; and as `imgrestore.tiles.prepare` and the task do.
     TypeError
         Where an argument is of another kind than those above.
     PictureError, OSError
@@ -127,8 +127,10 @@ def restore_large(
             options.setdefault("channel_axis", -1)  # alpha is off, so the last of four channels is one like the others
         if progress is not None and task in ("deblur", "restore"):  # which take long to look at a picture
             options["progress"] = progress
+        buffered = getattr(pixels, "buffer_bytes", 0)
+        check_look(task, parts.shape, parts.dtype, max_memory, options, held=buffered)
         prepared = prepare(task, parts, **options)
-        held = resident_bytes() + getattr(pixels, "buffer_bytes", 0)
+        held = resident_bytes() + buffered
         if given is None:
             choose_tile(prepared, pixels.shape, pixels.dtype, max_memory, held=held)  # told before a file is laid out
         with _written(target, pixels, like, overwrite, limit - held) as (write, chunk, buffers):
