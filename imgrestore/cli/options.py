@@ -48,7 +48,7 @@ MaxMemory = Annotated[
     typer.Option(
         "--max-memory",
         metavar="BYTES",
-        help="Restore tile by tile, in so much memory (2GB, 512MB); large TIFF and Zarr go so unasked, in 2GB.",
+        help="Restore tile by tile, in so much memory (2GB, 900MB); large TIFF and Zarr go so unasked, in 2GB.",
     ),
 ]
 TileSide = Annotated[
