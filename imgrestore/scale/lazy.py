@@ -33,7 +33,7 @@ def map(task: str, array: Any, *, channel_axis: Literal["auto", -1] | None = "au
     Parameters
     ----------
     task : str
-        "deblur", "demoire", "deshadow", "dereflect", "despecular" or "derust".
+        "deblur", "demoire", "deshadow", "dereflect", "despecular", "derust" or "restore".
     array : dask.array.Array, zarr.Array or ndarray
         A picture (H, W) or (H, W, C), or a batch (N, H, W) or (N, H, W, C); uint8, uint16 or floating point. A zarr
         array has its own chunks (or shards), an ndarray is cut as dask does by default.
