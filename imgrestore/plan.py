@@ -21,7 +21,7 @@ from imgrestore.tasks.despecular import despecular
 from imgrestore.tasks.device import chosen
 from imgrestore.types import Restoration
 
-__all__ = ["ORDER", "Plan", "Restored", "Step", "checked_plan", "first_of", "looks_worse", "restore"]
+__all__ = ["NOTHING_TO_MEND", "ORDER", "Plan", "Restored", "Step", "checked_plan", "first_of", "looks_worse", "restore"]
 
 # What came last goes first: the camera's grid, its optics, the pane before it, the light on the surface, the surface.
 ORDER = ("moire", "blur", "reflection", "specular", "shadow", "rust")

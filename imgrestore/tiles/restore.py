@@ -15,7 +15,7 @@ from imgrestore.diagnosis.clues import TASKS
 from imgrestore.diagnosis.examine import examined
 from imgrestore.diagnosis.views import views_of, views_of_parts
 from imgrestore.pixels import ChannelAxis
-from imgrestore.plan import Plan, checked_plan, first_of, looks_worse
+from imgrestore.plan import NOTHING_TO_MEND, Plan, checked_plan, first_of, looks_worse
 from imgrestore.tiles.look import Look, look_at
 from imgrestore.tiles.prepared import STEP_BYTES, Prepared, Unchanged
 from imgrestore.tiles.source import Source
@@ -26,7 +26,6 @@ __all__ = ["After", "Chain", "prepare_restore"]
 # Sides of the parts in which a step is carried out where more is asked for at once: less where its halo is wide, or its
 # net takes much, but no less than the first.
 LEAST_PART, PART, PART_STEP = 256, 1024, 64
-NOTHING_TO_MEND = "nothing to mend was found: the picture is left as it is"
 
 
 @dataclass(frozen=True)
