@@ -81,14 +81,25 @@ def test_clues_are_looked_for_once(tmp_path, monkeypatch):
     monkeypatch.setattr(fit, "clues_of", lambda views, net: asked.append(1) or Found())
     cases = [fit.Case(f"case {i}", scene(i), ("blur",) if i else ()) for i in range(3)]
     store = tmp_path / "clues.jsonl"
-    fit.gathered(iter(cases[:2]), store, None)
+    net, other = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
+    fit.gathered(iter(cases[:2]), store, net)
     store.write_text(store.read_text() + '{"key": "case 2", "dam')  # killed as it wrote
-    found = fit.gathered(iter(cases), store, None)
+    found = fit.gathered(iter(cases), store, net)
     assert len(asked) == 3
     assert [row["damages"] for row in found] == [[], ["blur"], ["blur"]]
-    again = fit.gathered(iter(cases), store, None)
+    again = fit.gathered(iter(cases), store, net)
     assert len(asked) == 3
     assert [row["key"] for row in again] == ["case 0", "case 1", "case 2"]
+    # Another classifier says other things of the same pictures.
+    fit.gathered(iter(cases), store, other)
+    assert len(asked) == 6
+
+
+def test_clues_of_two_versions_are_not_mixed():
+    some = rows(2, np.random.default_rng(0))
+    del some[1]["clues"]["weather"]
+    with pytest.raises(ValueError, match="another version"):
+        fit.fitted(some)
 
 
 def test_one_command_makes_weights_and_card(tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ from imgrestore.classical.rust import separate_stains
 from imgrestore.classical.rust_find import looks_like_rust
 from imgrestore.classical.shadow import estimate_shadow
 from imgrestore.classical.specular import estimate_highlights
-from imgrestore.diagnosis.views import Views
+from imgrestore.diagnosis.views import LEAST_SIDE, Views
 from imgrestore.nets.diagnoser import DAMAGES, Diagnoser, Diagnosis
 from imgrestore.nets.refiner import Refiner
 from imgrestore.nets.weights import load
@@ -55,6 +55,8 @@ LEAST_ODDS, UNCHANGED = -15.0, 60.0
 # A net's picture is told by the fiftieth part of it that changes most.
 PART = 50
 TINY = 1e-9
+# The sides of the parts that the classifier looks at, beside those of the picture.
+CROP = 0.62
 
 Classical = Callable[[Tensor, Tensor | None, Tensor], Estimate]
 SEPARATED: dict[str, Classical] = {
@@ -107,7 +109,7 @@ def clues_of(views: Views, net: Diagnoser) -> Clues:
     Clues
     """
     diagnosis = net.diagnose(views.picture)
-    numbers = _numbers_of(diagnosis)
+    numbers = _numbers_of(diagnosis) | _again(net, views.picture)
     noise = float(noise_of_planes(views.close[None]).mean())
     jpeg = jpeg_scale((views.close * 255).round() / 255)
     numbers |= {"jpeg": jpeg, "noise": _log(noise, 1e-3)}
@@ -141,6 +143,23 @@ def _numbers_of(diagnosis: Diagnosis) -> dict[str, float]:
         }
         if diagnosis.near is not None:
             found[f"near_{name}"] = float(torch.sigmoid(diagnosis.near[0, :, i]).mean())
+    return found
+
+
+def _again(net: Diagnoser, picture: Tensor) -> dict[str, float]:
+    """What the classifier says of the picture mirrored, and of parts of it, which it sees in more detail."""
+    height, width = picture.shape[1:]
+    tall, wide = (max(LEAST_SIDE, math.ceil(CROP * length)) for length in (height, width))
+    corners = [(top, left) for top in (0, height - tall) for left in (0, width - wide)]
+    corners.append(((height - tall) // 2, (width - wide) // 2))
+    parts = [picture[:, top : top + tall, left : left + wide].contiguous() for top, left in corners]
+    mirrored = net.diagnose(picture.flip(2)).logits[0]
+    told = torch.cat([net.diagnose(part).logits for part in parts])
+    most = told.topk(2, dim=0).values.mean(0)
+    found: dict[str, float] = {}
+    for i, name in enumerate(DAMAGES):
+        values = {"mirror": mirrored[i], "parts": told[:, i].mean(), "most": most[i]}
+        found |= {f"{what}_{name}": float(value) for what, value in values.items()}
     return found
 
 

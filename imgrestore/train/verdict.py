@@ -7,6 +7,7 @@ stopped goes on where it was.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ def photographed(damage: str, folder: str | Path, most: int) -> Iterator[Case]:
     for path in paths if step == 1 else [paths[int(i * step)] for i in range(most)]:
         picture = io.read(path)
         pixels = picture.pixels[..., :3] if picture.pixels.ndim == 3 else picture.pixels
-        yield Case(f"{damage} {path.name}", pixels, () if damage == "none" else (damage,))
+        yield Case(f"{damage} {'/'.join(path.parts[-3:])}", pixels, () if damage == "none" else (damage,))
 
 
 def gathered(cases: Iterator[Case], store: Path, net: Diagnoser) -> list[dict[str, Any]]:
@@ -121,15 +122,16 @@ def gathered(cases: Iterator[Case], store: Path, net: Diagnoser) -> list[dict[st
     ----------
     cases : iterator of Case
     store : Path
-        A file of JSON lines, to which is added.
+        A file of JSON lines, to which is added. Clues of another classifier are not counted.
     net : Diagnoser
 
     Returns
     -------
     list of dict
-        With "key", "damages" and "clues".
+        With "key", "net", "damages" and "clues".
     """
-    known = _read(store)
+    classifier = _digest(net)
+    known = _read(store, classifier)
     # A line that a killed run did not finish goes.
     store.write_text("".join(json.dumps(row) + "\n" for row in known.values()))
     rows = []
@@ -138,7 +140,8 @@ def gathered(cases: Iterator[Case], store: Path, net: Diagnoser) -> list[dict[st
             if case.key not in known:
                 axis = -1 if case.picture.ndim == 3 else None
                 views: Views = views_of(case.picture, axis)
-                row = {"key": case.key, "damages": list(case.damages), "clues": clues_of(views, net).numbers}
+                clues = clues_of(views, net).numbers
+                row = {"key": case.key, "net": classifier, "damages": list(case.damages), "clues": clues}
                 stream.write(json.dumps(row) + "\n")
                 stream.flush()
                 known[case.key] = row
@@ -146,15 +149,24 @@ def gathered(cases: Iterator[Case], store: Path, net: Diagnoser) -> list[dict[st
     return rows
 
 
-def _read(store: Path) -> dict[str, dict[str, Any]]:
-    """The rows of a store, by key."""
+def _digest(net: Diagnoser) -> str:
+    """What tells one classifier from another."""
+    found = hashlib.sha256()
+    for values in net.state_dict().values():
+        found.update(values.numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def _read(store: Path, classifier: str) -> dict[str, dict[str, Any]]:
+    """The rows of a store that were made with a classifier, by key."""
     known = {}
     for line in store.read_text().splitlines() if store.exists() else []:
         try:
             row = json.loads(line)
         except ValueError:
             continue
-        known[row["key"]] = row
+        if row["net"] == classifier:
+            known[row["key"]] = row
     return known
 
 
@@ -170,8 +182,15 @@ def fitted(rows: Sequence[dict[str, Any]], seed: int = 0) -> Verdict:
     Returns
     -------
     Verdict
+
+    Raises
+    ------
+    ValueError
+        Where they are not the same clues in all rows.
     """
     names = tuple(sorted(rows[0]["clues"]))
+    if any(set(row["clues"]) != set(names) for row in rows):
+        raise ValueError("the store has clues of another version: remove it")
     numbers = torch.tensor([[row["clues"][name] for name in names] for row in rows])
     truth = torch.tensor([[float(name in row["damages"]) for name in DAMAGES] for row in rows])
     torch.manual_seed(seed)

@@ -30,7 +30,7 @@ SHA256 = {
     "derust": "c7604b43bff560be4eb9d0ae8548b3a0d1a681f44dfcf32e413fa7688091ae24",
     "despecular": "4856a2868700f60c932848611605dd0974f66dc6dcc9adf8ee36fd67ad3ed524",
     "deshadow": "a2f5df95926470fa369f3bb3b2b4513f36cb8eceadb0f1efdeed1ecf82b882ad",
-    "diagnose": "38d531ddcacd9bd0fbaeca3f53401f0deec8e30bb05bec37fbc8551a1a22b1af",
+    "diagnose": "3f13a8ec18967d4c575edb6c0ff2bf42e7b0b665a74698ef35423d445277073c",
     "verdict": "4bf975b5b9a96ac65ccfe0274a7dbf4045a08b7c60f69943e80751635cb19233",
 }
 # A file that is larger is not even read: our nets have some megabytes.
