@@ -157,36 +157,39 @@ def test_a_refiner(tmp_path):
         assert np.abs(found - wanted.detach().numpy()).max() < 1e-4
 
 
-@pytest.mark.parametrize("form", sorted(LAYERS))
-def test_a_separator(form, tmp_path):
-    """Scene, damage and two kinds of odds, and a mask that may be missing."""
-    net = awake(Separator, SeparatorConfig(form=form, width=8, blocks=(1, 1), glance=8, view=16))
+SEPARATORS = [("added", 64), ("covered", 0), ("factor", 64)]
+
+
+@pytest.mark.parametrize(("form", "judge"), SEPARATORS)
+def test_a_separator(form, judge, tmp_path):
+    """Scene, damage and two kinds of odds, or one without a judge, and a mask that may be missing."""
+    net = awake(Separator, SeparatorConfig(form=form, width=8, blocks=(1, 1), glance=8, view=16, judge=judge))
     weights, path = tmp_path / "separator.safetensors", tmp_path / "separator.onnx"
     task = {"factor": "deshadow", "added": "dereflect", "covered": "derust"}[form]
     write_net(weights, net, task)
     done = export.to_onnx(task, path, weights=weights)
     assert (done.net, done.task) == ("Separator", task)
-    assert list(done.outputs) == ["scene", "damage", "odds", "presence"]
+    assert list(done.outputs) == ["scene", "damage", "odds", *["presence"] * bool(judge)]
     net = load_net(weights).requires_grad_(True)
     inputs = recipe_of(net).example(2, 36, 20, 5)
     expected = net(*inputs)
-    *planes, presence = run(path, inputs)
+    found = run(path, inputs)
+    assert len(found) == len(done.outputs)
     # Scenes below a dense stain are bright, and their rounding grows with them.
-    for found, wanted in zip(planes, (expected.scene, expected.layer, expected.odds), strict=True):
+    for one, wanted in zip(found[:3], (expected.scene, expected.layer, expected.odds), strict=True):
         assert wanted.abs().max() > 0.01
-        assert np.allclose(found, wanted.detach().numpy(), atol=1e-4, rtol=1e-4)
+        assert np.allclose(one, wanted.detach().numpy(), atol=1e-4, rtol=1e-4)
+    if not judge:
+        return
     picture, estimate, layer, mask, given, view = inputs
     judged = net.presence(picture, estimate, layer, mask, view).detach().numpy()
     said = given[:, 1].amax((1, 2)).numpy() > 0
     assert said.tolist() == [True, False]
-    assert np.abs(presence - judged)[~said].max() < 1e-4 < np.abs(judged).min()
+    assert np.abs(found[3] - judged)[~said].max() < 1e-4 < np.abs(judged).min()
 
 
-def test_a_separator_without_a_judge(tmp_path):
-    net = awake(Separator, SeparatorConfig(width=8, blocks=(1, 1), glance=8, view=16, judge=0))
-    weights, path = tmp_path / "separator.safetensors", tmp_path / "separator.onnx"
-    write_net(weights, net, "dereflect")
-    assert list(export.to_onnx("dereflect", path, weights=weights).outputs) == ["scene", "damage", "odds"]
+def test_each_form_of_separator_is_exported():
+    assert {form for form, _ in SEPARATORS} == set(LAYERS)
 
 
 @pytest.mark.parametrize("several", [True, False])

@@ -146,7 +146,9 @@ def test_second_derivatives():
 @pytest.mark.parametrize("grad", [False, True])
 def test_opcheck(grad):
     separable(picture(2, 2), taps(1), taps(1))
-    for shape in [(8, 6), (2, 1, 5, 9), (1, 1)]:
+    shapes = [(8, 6), (1, 1), (2, 1, 5, 9)]
+    # With gradients the backward is traced in many ways, which takes seconds a case.
+    for shape in shapes[-1:] if grad else shapes:
         arguments = [x.requires_grad_(grad) for x in (picture(*shape), taps(3), taps(2, 1))]
         torch.library.opcheck(torch.ops.imgrestore.separable.default, (*arguments, 2))
 

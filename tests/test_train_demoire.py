@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from train_cases import command
 
 from imgrestore.degrade import moire
-from imgrestore.train import ground
+from imgrestore.train import demoire, ground
 from imgrestore.train import run as runs
 from imgrestore.train.demoire import DemoireGround
 
@@ -36,6 +36,27 @@ def draw_pairs(where, count, size=140):
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
     return draw_pairs(tmp_path_factory.mktemp("moire") / "pairs", 9)
+
+
+@pytest.fixture(scope="module")
+def known():
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def remembered(known, monkeypatch):
+    """Estimates are most of the work, and nearly all tests want the same: each is made once, in this process."""
+    make = demoire._estimated
+
+    def recalled(*job):
+        arrays = (np.asarray(part) for part in job if part is not None)
+        key = tuple((one.shape, str(one.dtype), one.tobytes()) for one in arrays), tuple(part is None for part in job)
+        if key not in known:
+            known[key] = make(*job)
+        return dict(known[key])
+
+    monkeypatch.setattr(demoire, "_estimated", recalled)
+    monkeypatch.setattr(demoire, "FEW", 100)
 
 
 def options(out, **given):

@@ -123,13 +123,18 @@ def test_real_pairs_and_masks_take_part(tmp_path, pictures):
     assert 0 <= remarks["intersection over union of held-out masks"] <= 1
 
 
-def test_training_learns_to_lift_shadows(tmp_path, pictures, monkeypatch):
-    """Pairs whose left part is shaded, always by as much: soon learned where no classical method lifts it."""
+@pytest.fixture
+def without_estimate(monkeypatch):
+    """The classical method finds no shadow."""
 
     def nothing(observed, mask, good):
         return Estimate(observed, untouched(observed))
 
     monkeypatch.setattr(DeshadowGround, "estimator", staticmethod(nothing))
+
+
+def test_training_learns_to_lift_shadows(tmp_path, pictures, without_estimate):
+    """Pairs whose left part is shaded, always by as much: soon learned where no classical method lifts it."""
     given = {"pairs": str(pictures / "pairs"), "steps": 240, "batch": 4, "lr": 4e-3}
     out = tmp_path / "x.safetensors"
     trainer = Trainer(options("deshadow", out, pictures, **given))
@@ -138,7 +143,7 @@ def test_training_learns_to_lift_shadows(tmp_path, pictures, monkeypatch):
     assert scores["net pairs"] > scores["before pairs"] + 0.5, scores
 
 
-def test_pictures_without_a_truth_move_no_scene(tmp_path, pictures):
+def test_pictures_without_a_truth_move_no_scene(tmp_path, pictures, without_estimate):
     """Where only the mask is known, only what is said of the mask counts."""
     given = {"pairs": str(pictures / "pairs"), "masks": str(pictures / "masks")}
     made_ = made("deshadow", tmp_path / "x.safetensors", pictures, **given)

@@ -231,9 +231,11 @@ def test_opcheck(grad):
     op = torch.ops.imgrestore.tv_denoise.default
     image = make((2, 1, 6, 7)).requires_grad_(grad)
     dual = torch.zeros(2, 4, 1, 6, 7, requires_grad=grad)
-    torch.library.opcheck(op, (image, None, 0.1, 2, False, 0, 2, 0.0, 0.0, True))
     torch.library.opcheck(op, (image, dual, 0.1, 2, True, 8, 2, 0.0, 1.0, True))
-    if not grad:  # how many iterations the derivative goes through depends on the values where there is a tolerance
+    # With gradients the backward is traced in many ways, which takes seconds a case, and how many iterations it goes
+    # through depends on the values where there is a tolerance.
+    if not grad:
+        torch.library.opcheck(op, (image, None, 0.1, 2, False, 0, 2, 0.0, 0.0, True))
         torch.library.opcheck(op, (image, None, 0.1, 2, False, 0, 9, 1e-3, 0.0, False))
         torch.library.opcheck(op, (image, None, 0.1, 2, False, 0, 0, 0.0, 0.0, False))
 
