@@ -33,9 +33,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "shadow": deshadow,
     "rust": derust,
 }
-# From which probability on a damage is worth a step. The judgements of the tasks for moiré, blur and shadows find next to
-# nothing in sound pictures, so that a try costs time alone; those of the others are believed in less often.
-TRIED = {"moire": 0.2, "blur": 0.2, "reflection": 0.5, "specular": 0.5, "shadow": 0.35, "rust": 0.5}
+# From which probability on a damage is worth a step. The judgements of the tasks for moiré and blur find next to
+# nothing in sound pictures, so that a try costs time alone; all others have to be believed.
+TRIED = {"moire": 0.2, "blur": 0.2, "reflection": 0.5, "specular": 0.5, "shadow": 0.5, "rust": 0.5}
+# Probabilities are cautious, so that sound pictures are left alone. One that was mended was not sound.
+TRIED_AFTER = 0.25
 # A step that makes the picture look more damaged by so much, in sums of probabilities, is taken back.
 WORSE = 0.5
 Progress = Callable[[str, float], None]
@@ -109,10 +111,10 @@ def restore(
     """Restore a picture without being told what is wrong with it.
 
     The picture is diagnosed. Of the damages that are likely the one that came last is removed first: moiré and blur,
-    which the camera made, then reflections, highlights, shadows and stains. Moiré, blur and shadows are tried where
-    they are not believed, too, as their tasks tell sound pictures well. The result is diagnosed again, until
-    nothing is left that was not tried. A step after which the picture looks more damaged than before is taken back, and
-    a picture with nothing to mend comes back as it was.
+    which the camera made, then reflections, highlights, shadows and stains. Moiré and blur are tried where they are not
+    believed, too, as their tasks tell sound pictures well, and so is all else in a picture that was mended. The result
+    is diagnosed again, until nothing is left that was not tried. A step after which the picture looks more damaged than
+    before is taken back, and a picture with nothing to mend comes back as it was.
 
     Parameters
     ----------
@@ -204,7 +206,7 @@ def _found(image: Any, settings: dict[str, Any], tell: Progress) -> tuple[list[S
     reports = [report]
     while True:
         tried = [step.damage for step in steps]
-        damage = first_of(report, tried)
+        damage = first_of(report, tried, mended=any(step.kept for step in steps))
         if damage is None:
             return steps, reports
         part = len(tried) / len(ORDER)
@@ -239,7 +241,7 @@ def _carried_out(damage: str, image: Any, settings: dict[str, Any], own: Mapping
     return done
 
 
-def first_of(report: Report, tried: Sequence[str]) -> str | None:
+def first_of(report: Report, tried: Sequence[str], *, mended: bool = False) -> str | None:
     """The damage to be removed next.
 
     Parameters
@@ -247,6 +249,8 @@ def first_of(report: Report, tried: Sequence[str]) -> str | None:
     report : Report
     tried : sequence of str
         Damages that were tried already.
+    mended : bool
+        Whether a step has been kept.
 
     Returns
     -------
@@ -254,7 +258,8 @@ def first_of(report: Report, tried: Sequence[str]) -> str | None:
         Of those that are likely enough to be worth a step, the one that came about last; None where none is left.
     """
     odds = report.probabilities
-    return next((name for name in ORDER if odds[name] >= TRIED[name] and name not in tried), None)
+    least = {name: min(part, TRIED_AFTER) if mended else part for name, part in TRIED.items()}
+    return next((name for name in ORDER if odds[name] >= least[name] and name not in tried), None)
 
 
 def looks_worse(before: Report, after: Report) -> bool:

@@ -103,9 +103,23 @@ def test_a_damage_that_comes_back_is_not_removed_again(world):
     assert names(calls) == ["blur"]
 
 
+def test_blur_is_tried_before_it_is_believed(world):
+    calls, diagnoses = world
+    diagnoses += [report(blur=0.3, shadow=0.45), report()]
+    restore(GRAY)
+    assert names(calls) == ["blur"]
+
+
+def test_a_picture_that_was_mended_is_looked_at_with_less_caution(world):
+    calls, diagnoses = world
+    diagnoses += [report(blur=0.9, shadow=0.3), report(shadow=0.3, rust=0.2), report(rust=0.2)]
+    restore(GRAY)
+    assert names(calls) == ["blur", "shadow"]
+
+
 def test_nothing_to_mend(world):
     calls, diagnoses = world
-    diagnoses += [report(blur=0.3)]
+    diagnoses += [report(shadow=0.3)]
     found = restore(GRAY, details=True)
     assert not calls
     assert found.notes == ("nothing to mend was found: the picture is left as it is",)

@@ -118,7 +118,7 @@ def prepare_restore(
     report = _report(look, channel_axis) if given is None else None
     tried: list[str] = []
     while True:
-        entry = _next(given, report, tried)
+        entry = _next(given, report, tried, bool(steps))
         if entry is None:
             break
         damage, own = entry
@@ -152,12 +152,12 @@ def prepare_restore(
     )
 
 
-def _next(given: Any, report: Report | None, tried: list[str]) -> Any:
+def _next(given: Any, report: Report | None, tried: list[str], mended: bool) -> Any:
     """The next damage to be removed, with settings of its own; None at the end."""
     if given is not None:
         return given[len(tried)] if len(tried) < len(given) else None
     assert report is not None
-    damage = first_of(report, tried)
+    damage = first_of(report, tried, mended=mended)
     return None if damage is None else (damage, {})
 
 

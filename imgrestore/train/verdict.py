@@ -37,7 +37,7 @@ SIZE = 512
 SOUND, TWO, RAW = 0.25, 0.1, 0.5
 ATTEMPTS = 8
 # The fit: steps, pictures a step, learning rate, decay, clues left out at random, and pictures that each member sees.
-STEPS, BATCH, RATE, DECAY, LEFT_OUT, SEEN = 400, 256, 0.01, 2.0, 0.3, 0.8
+STEPS, BATCH, RATE, DECAY, LEFT_OUT, SEEN = 400, 256, 0.01, 6.0, 0.3, 0.8
 # So large a part of the pictures without damage has to be told as such, by members that did not see them.
 SOUND_KEPT = 0.95
 
