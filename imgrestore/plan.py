@@ -21,7 +21,18 @@ from imgrestore.tasks.despecular import despecular
 from imgrestore.tasks.device import chosen
 from imgrestore.types import Restoration
 
-__all__ = ["NOTHING_TO_MEND", "ORDER", "Plan", "Restored", "Step", "checked_plan", "first_of", "looks_worse", "restore"]
+__all__ = [
+    "NOTHING_TO_MEND",
+    "ORDER",
+    "TAKEN_BACK",
+    "Plan",
+    "Restored",
+    "Step",
+    "checked_plan",
+    "first_of",
+    "looks_worse",
+    "restore",
+]
 
 # What came last goes first: the camera's grid, its optics, the pane before it, the light on the surface, the surface.
 ORDER = ("moire", "blur", "reflection", "specular", "shadow", "rust")
@@ -38,13 +49,15 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 TRIED = {"moire": 0.2, "blur": 0.2, "reflection": 0.5, "specular": 0.5, "shadow": 0.5, "rust": 0.5}
 # Probabilities are cautious, so that sound pictures are left alone. One that was mended was not sound.
 TRIED_AFTER = 0.25
-# A step that makes the picture look more damaged by so much, in sums of probabilities, is taken back.
-WORSE = 0.5
+# A step that makes the picture look more damaged by so much, in sums of probabilities, is taken back; and one for a
+# damage that was not believed, unless the picture then looks less damaged by so much.
+WORSE, BETTER = 0.5, 0.2
 Progress = Callable[[str, float], None]
 Plan = Sequence["str | tuple[str, Mapping[str, Any]]"]
 Steps = list[tuple[str, Mapping[str, Any]]]
 NOTHING_TO_MEND = "nothing to mend was found: the picture is left as it is"
 UNCHANGED = "nothing was changed"
+TAKEN_BACK = "taken back: the picture looked no better"
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +127,7 @@ def restore(
     which the camera made, then reflections, highlights, shadows and stains. Moiré and blur are tried where they are not
     believed, too, as their tasks tell sound pictures well, and so is all else in a picture that was mended. The result
     is diagnosed again, until nothing is left that was not tried. A step after which the picture looks more damaged than
-    before is taken back, and a picture with nothing to mend comes back as it was.
+    before is taken back, as is a try that brought nothing, and a picture with nothing to mend comes back as it was.
 
     Parameters
     ----------
@@ -218,8 +231,8 @@ def _found(image: Any, settings: dict[str, Any], tell: Progress) -> tuple[list[S
         tell("diagnosing again", part)
         after = diagnose(one.image, channel_axis=axis)
         reports.append(after)
-        if looks_worse(report, after):
-            steps.append(Step(damage, TASKS[damage], one, False, "taken back: the picture looked more damaged", report))
+        if looks_worse(report, after, damage):
+            steps.append(Step(damage, TASKS[damage], one, False, TAKEN_BACK, report))
             continue
         steps.append(Step(damage, TASKS[damage], one, True, _first(one, "done"), report))
         image, report = one.image, after
@@ -262,18 +275,21 @@ def first_of(report: Report, tried: Sequence[str], *, mended: bool = False) -> s
     return next((name for name in ORDER if odds[name] >= least[name] and name not in tried), None)
 
 
-def looks_worse(before: Report, after: Report) -> bool:
-    """Whether a step made a picture look more damaged.
+def looks_worse(before: Report, after: Report, damage: str) -> bool:
+    """Whether a step is to be taken back: it made a picture look more damaged, or was a try that brought nothing.
 
     Parameters
     ----------
     before, after : Report
+    damage : str
+        What the step was to remove.
 
     Returns
     -------
     bool
     """
-    return _damage(after) - _damage(before) > WORSE
+    most = WORSE if damage in before.believed else -BETTER
+    return _damage(after) - _damage(before) > most
 
 
 def checked_plan(plan: Any) -> Steps:

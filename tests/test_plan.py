@@ -117,6 +117,15 @@ def test_a_picture_that_was_mended_is_looked_at_with_less_caution(world):
     assert names(calls) == ["blur", "shadow"]
 
 
+def test_a_try_that_brings_nothing_is_taken_back(world):
+    calls, diagnoses = world
+    diagnoses += [report(blur=0.9, shadow=0.3), report(shadow=0.3), report(shadow=0.1, rust=0.1)]
+    found = restore(GRAY, details=True)
+    assert names(calls) == ["blur", "shadow"]
+    assert [step.kept for step in found.steps] == [True, False]
+    assert (found.image == GRAY + 1).all()
+
+
 def test_nothing_to_mend(world):
     calls, diagnoses = world
     diagnoses += [report(shadow=0.3)]

@@ -15,7 +15,7 @@ from imgrestore.diagnosis.clues import TASKS
 from imgrestore.diagnosis.examine import examined
 from imgrestore.diagnosis.views import views_of, views_of_parts
 from imgrestore.pixels import ChannelAxis
-from imgrestore.plan import NOTHING_TO_MEND, Plan, checked_plan, first_of, looks_worse
+from imgrestore.plan import NOTHING_TO_MEND, TAKEN_BACK, Plan, checked_plan, first_of, looks_worse
 from imgrestore.tiles.look import Look, look_at
 from imgrestore.tiles.prepared import STEP_BYTES, Prepared, Unchanged
 from imgrestore.tiles.source import Source
@@ -133,8 +133,8 @@ def prepare_restore(
         after = After(current, step)
         if report is not None:
             found = _report(look_at(after, look.pixels), channel_axis)
-            if looks_worse(report, found):
-                notes.append(f"{TASKS[damage]}: taken back: the picture looked more damaged")
+            if looks_worse(report, found, damage):
+                notes.append(f"{TASKS[damage]}: {TAKEN_BACK}")
                 continue
             report = found
         current = after
