@@ -47,8 +47,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 # From which probability on a damage is worth a step. The judgements of the tasks for moiré and blur find next to
 # nothing in sound pictures, so that a try costs time alone; all others have to be believed.
 TRIED = {"moire": 0.2, "blur": 0.2, "reflection": 0.5, "specular": 0.5, "shadow": 0.5, "rust": 0.5}
-# Probabilities are cautious, so that sound pictures are left alone. One that was mended was not sound.
-TRIED_AFTER = 0.25
+# Probabilities are cautious, so that sound pictures are left alone. One that was mended was not sound. Shadows have
+# to be believed even then, as lifting one that is none changes most.
+TRIED_AFTER = {**dict.fromkeys(ORDER, 0.25), "shadow": 0.5}
 # A step that makes the picture look more damaged by so much, in sums of probabilities, is taken back; and one for a
 # damage that was not believed, unless the picture then looks less damaged by so much.
 WORSE, BETTER = 0.5, 0.2
@@ -125,7 +126,7 @@ def restore(
 
     The picture is diagnosed. Of the damages that are likely the one that came last is removed first: moiré and blur,
     which the camera made, then reflections, highlights, shadows and stains. Moiré and blur are tried where they are not
-    believed, too, as their tasks tell sound pictures well, and so is all else in a picture that was mended. The result
+    believed, too, as their tasks tell sound pictures well; in a picture that was mended all but shadows are. The result
     is diagnosed again, until nothing is left that was not tried. A step after which the picture looks more damaged than
     before is taken back, as is a try that brought nothing, and a picture with nothing to mend comes back as it was.
 
@@ -271,7 +272,7 @@ def first_of(report: Report, tried: Sequence[str], *, mended: bool = False) -> s
         Of those that are likely enough to be worth a step, the one that came about last; None where none is left.
     """
     odds = report.probabilities
-    least = {name: min(part, TRIED_AFTER) if mended else part for name, part in TRIED.items()}
+    least = {name: min(part, TRIED_AFTER[name]) if mended else part for name, part in TRIED.items()}
     return next((name for name in ORDER if odds[name] >= least[name] and name not in tried), None)
 
 

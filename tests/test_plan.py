@@ -112,16 +112,16 @@ def test_blur_is_tried_before_it_is_believed(world):
 
 def test_a_picture_that_was_mended_is_looked_at_with_less_caution(world):
     calls, diagnoses = world
-    diagnoses += [report(blur=0.9, shadow=0.3), report(shadow=0.3, rust=0.2), report(rust=0.2)]
+    diagnoses += [report(blur=0.9, specular=0.3), report(specular=0.3, shadow=0.4, rust=0.2), report(rust=0.2)]
     restore(GRAY)
-    assert names(calls) == ["blur", "shadow"]
+    assert names(calls) == ["blur", "specular"]
 
 
 def test_a_try_that_brings_nothing_is_taken_back(world):
     calls, diagnoses = world
-    diagnoses += [report(blur=0.9, shadow=0.3), report(shadow=0.3), report(shadow=0.1, rust=0.1)]
+    diagnoses += [report(blur=0.9, specular=0.3), report(specular=0.3), report(specular=0.1, rust=0.1)]
     found = restore(GRAY, details=True)
-    assert names(calls) == ["blur", "shadow"]
+    assert names(calls) == ["blur", "specular"]
     assert [step.kept for step in found.steps] == [True, False]
     assert (found.image == GRAY + 1).all()
 
