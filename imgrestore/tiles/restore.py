@@ -113,7 +113,8 @@ def prepare_restore(
     common: dict[str, Any] = {"refine": refine, "channel_axis": channel_axis}
     if device is not None:
         common["device"] = device
-    current, steps, notes = source, [], []
+    current, notes = source, []
+    steps: list[Prepared] = []
     given = None if plan is None else checked_plan(plan)
     report = _report(look, channel_axis) if given is None else None
     tried: list[str] = []
