@@ -72,7 +72,7 @@ def diagnose(
     >>> from imgrestore import diagnose
     >>> rows, columns = np.mgrid[:96, :96]
     >>> scene = 0.5 + 0.2 * np.sin(columns / 20) * np.cos(rows / 15)
-    >>> report = diagnose((scene + 0.15 * np.sin(2 * np.pi * 0.23 * columns)).astype(np.float32))
+    >>> report = diagnose((scene + 0.2 * np.sin(2 * np.pi * 0.31 * columns)).astype(np.float32))
     >>> report.first, report["moire"].task
     ('moire', 'demoire')
     """
