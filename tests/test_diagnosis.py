@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from imgrestore import Report, diagnose, restore
 from imgrestore.cli import app
+from imgrestore.diagnosis import clues
 from imgrestore.diagnosis.report import Finding
 from imgrestore.diagnosis.views import CLOSE, LARGEST, WHOLE, views_of
-from imgrestore.nets.diagnoser import DAMAGES
+from imgrestore.nets.diagnoser import DAMAGES, Diagnosis
 from imgrestore.nets.weights import WeightsError
 
 SIDE = 128
@@ -145,6 +146,26 @@ def test_large_pictures_are_looked_at_in_part():
     assert views.size == large.shape
     assert float(views.close.std()) > 0.2
     assert "reduced" in views.notes[0]
+
+
+def test_the_classifier_looks_at_the_mirror_image_and_at_parts():
+    rows, columns = torch.meshgrid(torch.arange(100.0), torch.arange(50.0), indexing="ij")
+    picture = torch.stack([rows, columns, rows])
+    looked = []
+
+    class Net:
+        def diagnose(self, part):
+            looked.append(part)
+            return Diagnosis(torch.full((1, 6), float(part[0].mean())), *[torch.zeros(1, 6)] * 2)
+
+    found = clues._again(Net(), picture)
+    torch.testing.assert_close(looked[0], picture.flip(2))
+    assert {tuple(part.shape) for part in looked[1:]} == {(3, 62, 32)}
+    corners = [(float(part[0, 0, 0]), float(part[1, 0, 0])) for part in looked[1:]]
+    assert corners == [(0, 0), (0, 18), (38, 0), (38, 18), (19, 9)]
+    assert found["mirror_blur"] == pytest.approx(49.5)
+    assert found["parts_blur"] == pytest.approx(30.5 + (38 + 38 + 19) / 5)
+    assert found["most_blur"] == pytest.approx(30.5 + 38)
 
 
 def test_findings_are_compared_by_what_they_are():

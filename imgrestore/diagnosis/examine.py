@@ -46,7 +46,7 @@ def diagnose(
         left out). NaN and infinite pixels are left out. A large one is looked at reduced to 384 pixels, and closely in
         the part with most detail.
     weights : path-like, optional
-        A file that ``imgrestore train verdict`` wrote; the weights that ship by default.
+        A file that ``python -m imgrestore.train.verdict`` wrote; the weights that ship by default.
     channel_axis : int, None or "auto"
         As in the tasks.
 
