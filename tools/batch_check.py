@@ -3,15 +3,16 @@
     python tools/batch_check.py [--count 200] [--rounds 3] [--only throughput]
 
 Pictures of 256 x 256 are cut from those of scikit-image and blurred. Throughput is that of deshadow, which takes about
-0.7 s of one core for each; workers and one process take turns. All else is done with deblur. Each part prints what it
-found; the status is 1 where pictures were lost or done twice. Seconds are those of the machine as it is, so its load is
-printed with them, and the seconds of the processor, which depend less on what else runs.
+a second of one core for each; workers and one process that knows nothing of them take turns. All else is done with
+deblur. Each part prints what it found; the status is 1 where pictures were lost or done twice. Seconds are those of the
+machine as it is, so its load is printed with them, and the seconds of the processor.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import signal
 import statistics
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -54,48 +56,40 @@ def main() -> int:
 
 def throughput(folder: Path, asked: argparse.Namespace) -> bool:
     """Pictures a second of two workers and of one process, in turn."""
-    from imgrestore.job import Job, Work, restore_file
+    from imgrestore.job import Job
     from imgrestore.scale.batch import Manner, Totals, absolute, restore_many
     from imgrestore.scale.cluster import local
-    from imgrestore.scale.places import pin
     from imgrestore.scale.report import Report
-    from imgrestore.tasks.deshadow import deshadow
 
     sources = sorted((folder / "in").iterdir())
-    work = Work(deshadow, {"method": "auto"})
-
-    def one_process(pictures: list[Path], out: Path) -> None:
-        for path in pictures:
-            restore_file(Job(path, out / path.name), work, lambda text, part: None, overwrite=False, verbose=False)
 
     def two_workers(client: Any, pictures: list[Path], out: Path) -> None:
-        jobs, same = absolute([Job(path, out / path.name) for path in pictures], work)
+        jobs, same = absolute([Job(path, out / path.name) for path in pictures], work())
         report, totals = Report(out / "report.jsonl", "deshadow", "0"), Totals()
         restore_many(client, jobs, same, report, Manner(threads=1), totals)
         report.close(complete=True)
         assert totals.done == len(jobs), totals
 
     begun = time.perf_counter()
-    with local(2, 1, 2) as client:
+    with local(2, 1, 2) as client, ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         client.wait_for_workers(2)
         started = time.perf_counter() - begun
-        processes = list(client.run(os.getpid).values())
+        workers = list(client.run(os.getpid).values())
         two_workers(client, sources[:12], folder / "warm-2")
         first = time.perf_counter() - begun - started
         print(f"two workers are there after {started:.1f} s; their first 12 pictures and all imports {first:.1f} s")
-        pin(1)
-        one_process(sources[:2], folder / "warm-1")
-        print(f"{'':>8} {'one process':>15} {'two workers':>15} {'ratio':>6} {'seconds of the processor':>34}")
-        print(f"{'pictures':>8} {'s':>15} {'s':>15} {'':>6} {'one process':>12} {'workers':>10} {'client':>10}  load")
+        lone = [pool.submit(os.getpid).result()]
+        pool.submit(one_process, sources[:2], folder / "warm-1").result()
+        print("seconds by the clock, and those of the processor: one process, two workers")
         ratios = []
         for turn in range(asked.rounds):
             pictures = [sources[(turn * SLICE + i) % len(sources)] for i in range(min(SLICE, len(sources)))]
-            alone, own, _ = timed(lambda: one_process(pictures, folder / f"one-{turn}"), [])  # noqa: B023
-            both, client_s, theirs = timed(lambda: two_workers(client, pictures, folder / f"two-{turn}"), processes)  # noqa: B023
+            alone, own = timed(pool.submit(one_process, pictures, folder / f"one-{turn}").result, lone)
+            both, theirs = timed(lambda: two_workers(client, pictures, folder / f"two-{turn}"), workers)  # noqa: B023
             ratios.append(alone / both)
             print(
-                f"{len(pictures):>8} {alone:>15.2f} {both:>15.2f} {alone / both:>6.2f} {own:>12.2f} {theirs:>10.2f} "
-                f"{client_s:>10.2f}  {loaded()}",
+                f"{len(pictures)} pictures  {alone:6.2f} ({own:5.2f})  {both:6.2f} ({theirs:5.2f})  "
+                f"ratio {alone / both:.2f}  {loaded()}",
                 flush=True,
             )
     same = all((folder / "one-0" / p.name).read_bytes() == p.read_bytes() for p in (folder / "two-0").glob("*.png"))
@@ -103,16 +97,32 @@ def throughput(folder: Path, asked: argparse.Namespace) -> bool:
     return same
 
 
-def timed(action: Callable[[], object], others: list[int]) -> tuple[float, float, float]:
-    """Seconds that something takes: by the clock, of this process's processor time, and of others'."""
+def work() -> Any:
+    """The work of the measurement."""
+    from imgrestore.job import Work
+    from imgrestore.tasks.deshadow import deshadow
+
+    return Work(deshadow, {"method": "auto"})
+
+
+def one_process(pictures: list[Path], out: Path) -> None:
+    """What a process does that restores one picture after the other."""
+    from imgrestore.job import Job, restore_file
+
+    for path in pictures:
+        restore_file(Job(path, out / path.name), work(), lambda text, part: None, overwrite=False, verbose=False)
+
+
+def timed(action: Callable[[], object], processes: list[int]) -> tuple[float, float]:
+    """Seconds that something takes by the clock, and of the processor in the processes that do it."""
     import psutil
 
     def used() -> float:
-        return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in others)
+        return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in processes)
 
-    clock, own, theirs = time.perf_counter(), time.process_time(), used()
+    clock, before = time.perf_counter(), used()
     action()
-    return time.perf_counter() - clock, time.process_time() - own, used() - theirs
+    return time.perf_counter() - clock, used() - before
 
 
 def killed_worker(folder: Path, asked: argparse.Namespace) -> bool:

@@ -53,7 +53,10 @@ def local(workers: int, threads: int, retries: int) -> Iterator[Any]:
     """
     dask, distributed = needed("dask"), needed("distributed")
     variables = {name: str(threads) for name in VARIABLES}
-    before = dask.config.get("distributed.nanny.pre-spawn-environ", {})
+    before = dict(dask.config.get("distributed.nanny.pre-spawn-environ", {}))
+    # Dask has freed memory given back to the system at once; a picture's arrays, freed and taken again all the time,
+    # are then paged in anew each time, which is half as much work again.
+    before.pop("MALLOC_TRIM_THRESHOLD_", None)
     settings = {
         "distributed.nanny.pre-spawn-environ": {**before, **variables},
         "distributed.scheduler.allowed-failures": retries,
