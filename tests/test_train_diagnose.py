@@ -66,6 +66,54 @@ def test_one_source_and_only_one(tmp_path, clean, pets):
         made(out, classes=str(clean))
 
 
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """Photographs of screens, all red, and photographs without damage, all green."""
+    folder, found = tmp_path_factory.mktemp("real"), []
+    for name, colour in (("moire", (200, 0, 0)), ("none", (0, 200, 0))):
+        (folder / name).mkdir()
+        for i in range(2):
+            Image.new("RGB", (700, 450), colour).save(folder / name / f"{i}.png")
+        found.append(f"{name}={folder / name}")
+    return found
+
+
+def test_photographs_come_last_and_tell_their_damage_alone(tmp_path, clean, real):
+    found = made(tmp_path / "x.safetensors", clean=str(clean), real=tuple(real), batch=16)
+    assert found.count == 6 + 4
+    assert found.sets[1:] == ["moire: moire", "none: none"]
+    seen = set()
+    for step in range(6):
+        batch = found.batch(step, 0)
+        assert batch.known == 14
+        assert len(batch.view) == len(batch.windows) == len(batch.truth) == len(batch.near) == 16
+        for view, truth in zip(batch.view[14:], batch.truth[14:], strict=True):
+            red = bool(view[0].mean() > 0.7)
+            assert truth.tolist() == [float(red and name == "moire") for name in DAMAGES]
+            seen.add(red)
+    assert seen == {True, False}
+    net, batch = found.net().eval(), found.batch(0, 0)
+    loss = found.step_loss(net, batch)
+    # Nothing is known of where and how strong their damage is, so nothing is learned of it.
+    for name in ("strength", "where", "near"):
+        getattr(batch, name)[14:] = 1
+    assert torch.equal(found.step_loss(net, batch), loss)
+    batch.truth[14:] = 1
+    assert not torch.equal(found.step_loss(net, batch), loss)
+
+
+def test_photographs_that_make_no_sense_are_told(tmp_path, clean, pets, real):
+    out = tmp_path / "x.safetensors"
+    with pytest.raises(ground.CallError, match=r"--real is haze=.*; expected DAMAGE=FOLDER, of blur, "):
+        made(out, clean=str(clean), real=(f"haze={clean}",))
+    with pytest.raises(ground.CallError, match=r"--real is blur=.*nowhere; expected DAMAGE=FOLDER"):
+        made(out, clean=str(clean), real=(f"blur={tmp_path / 'nowhere'}",))
+    with pytest.raises(ground.CallError, match=r"--real is moire=.*; expected none with --classes"):
+        made(out, classes=str(pets), real=tuple(real))
+    with pytest.raises(ground.CallError, match=r"--real is .*; expected none: diagnose alone takes it"):
+        ground.options_for("deblur", {"out": str(out), "clean": str(clean), "real": tuple(real)})
+
+
 def test_batches_follow_seed_step_and_part_alone(tmp_path, clean):
     first, again = (made(tmp_path / "x.safetensors", clean=str(clean)) for _ in range(2))
     for step in (3, 0, 7):
@@ -212,6 +260,20 @@ def test_the_best_net_is_exported_with_a_card(tmp_path, pets):
     assert card["loss"] == "cross-entropy"
     assert load_net(out, "diagnose").config.classes == ("cat", "dog", "owl")
     assert (tmp_path / "pets" / "confusion.csv").exists()
+
+
+def test_the_command_takes_photographs(tmp_path, clean, real):
+    out = tmp_path / "x.safetensors"
+    told = command(
+        "train", "diagnose", "--clean", clean, "--real", real[0], "--real", real[1], "-o", out, "--steps", 2,
+        "--batch", 4, "--width", 4, "--size", 96, "--device", "cpu", "--validation", 2,
+    )  # fmt: skip
+    assert told.exit_code == 0, told.output
+    card = json.loads(out.with_suffix(".json").read_text())
+    assert {"moire: moire", "none: none"} < set(card["data"]), card
+    refused = command("train", "diagnose", "--clean", clean, "--real", "moire", "-o", out)
+    assert refused.exit_code == 2
+    assert "--real is moire; expected DAMAGE=FOLDER" in refused.output
 
 
 @pytest.mark.slow

@@ -84,6 +84,13 @@ def command(
         Path | None,
         typer.Option(metavar="DIR", help="diagnose: a folder for each class of pictures, or CIFAR-10's own files."),
     ] = None,
+    real: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DAMAGE=DIR",
+            help="diagnose: photographs that show blur, moire, shadow, reflection, specular, rust or none.",
+        ),
+    ] = None,
     on: Annotated[
         list[Path] | None,
         typer.Option(metavar="PICTURE", help="Adapt a net to pictures or folders of one's own, without any truth."),
@@ -171,6 +178,7 @@ def command(
             "masks": str(masks or ""),
             "textures": str(textures or ""),
             "classes": str(classes or ""),
+            "real": tuple(real) if real else None,
             "minutes": minutes,
             "steps": steps,
             "slice": slice,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from imgrestore.data.photographs import labelled_folders
 from imgrestore.nets.diagnoser import Diagnoser, DiagnoserConfig
 from imgrestore.nets.separator import Separator
 from imgrestore.nets.weights import load
@@ -56,6 +58,12 @@ class DiagnoseGround:
     def __init__(self, options: Options, device: torch.device) -> None:
         if bool(options.clean) == bool(options.classes):
             raise CallError("expected one of --clean and --classes: diagnose learns damages, or a user's classes")
+        if options.real and options.classes:
+            raise CallError(f"--real is {options.real[0]}; expected none with --classes, which are photographs already")
+        try:
+            labelled_folders(options.real)
+        except ValueError as error:
+            raise CallError(str(error)) from None
         self.options, self.device = options, device
         self.source: Source = DamageSource(options) if options.clean else ClassSource(options)
         default = self.source.config
@@ -79,7 +87,10 @@ class DiagnoseGround:
     def batch(self, step: int, part: int) -> Cases:
         """A part of a step's batch, which depends on the seed, the step and the part alone."""
         found = self.source.batch(step, part, self.config)
-        return Cases(**{name: planes.to(self.device) for name, planes in vars(found).items()})
+        planes: dict[str, Any] = {
+            name: value.to(self.device) for name, value in vars(found).items() if isinstance(value, Tensor)
+        }
+        return replace(found, **planes)
 
     def step_loss(self, net: Diagnoser, batch: Cases) -> Tensor:
         """The loss of a part of a batch: cross-entropy, of damages in all places too, and the strengths' error."""
@@ -87,10 +98,13 @@ class DiagnoseGround:
         if not self.config.several:
             return F.cross_entropy(found.logits, batch.truth, label_smoothing=UNSURE)
         sure = batch.truth * (1 - 2 * UNSURE) + UNSURE
-        loss = _blamed(found.logits, sure, PRESENT) + PLACED * _blamed(found.where, batch.where, SHOWING)
+        loss = _blamed(found.logits, sure, PRESENT)
+        # Of photographs it is not known how strong a damage is, nor where: they come last.
+        known = batch.known
+        loss = loss + PLACED * _blamed(found.where[:known], batch.where[:known], SHOWING)
         if found.near is not None:
-            loss = loss + PLACED * _blamed(found.near, batch.near, SHOWING)
-        return loss + STRENGTH * (found.strength - batch.strength).square().mean()
+            loss = loss + PLACED * _blamed(found.near[:known], batch.near[:known], SHOWING)
+        return loss + STRENGTH * (found.strength - batch.strength)[:known].square().mean()
 
     @torch.no_grad()
     def answers(self, net: Diagnoser) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,7 @@ from imgrestore.data.classes import Classes, read_classes
 from imgrestore.data.damages import NONE, DamagedPicture, damaged, drawn_damages, finished, seeded_cases
 from imgrestore.data.estimates import content_of
 from imgrestore.data.pack import read_pack, split
+from imgrestore.data.photographs import labelled_folders, photographs
 from imgrestore.data.windows import random_windows
 from imgrestore.nets.diagnoser import DAMAGES, DiagnoserConfig, view_of
 from imgrestore.train.ground import TrainError, reading
@@ -29,6 +31,8 @@ REUSED, KEPT = 4, 8
 SHOWN = 2
 # Windows of each picture that a step sees.
 WINDOWS = 2
+# One in so many pictures of a step is a photograph, where there are any, reduced to so many times the crops' side.
+PHOTOGRAPHED, LARGER = 8, 2
 # Held-out pictures of each kind.
 EACH = 30
 # Of classes: sides of the part of a picture that is seen, as parts of its own, and by how much its tones change.
@@ -55,6 +59,8 @@ class Cases:
         From 0 to 1.
     where, near : Tensor of float32, shape (N, classes, places, places) and (N, K, classes, 16, 16)
         How well each damage can be seen in the places of both, from 0 to 1; no planes where a picture is of one class.
+    known : int
+        Of how many pictures, the first ones, strengths and places are known.
     """
 
     view: Tensor
@@ -63,6 +69,7 @@ class Cases:
     strength: Tensor
     where: Tensor
     near: Tensor
+    known: int
 
 
 class Source(Protocol):
@@ -93,7 +100,7 @@ class Source(Protocol):
 
 
 class DamageSource:
-    """Clean pictures, damaged as they are drawn; see `Source`.
+    """Clean pictures, damaged as they are drawn, and photographs that show a damage or none; see `Source`.
 
     Parameters
     ----------
@@ -108,10 +115,16 @@ class DamageSource:
             raise TrainError(f"--clean {options.clean} holds {len(pictures)} pictures; expected 3 or more")
         self.config = DiagnoserConfig()
         self.labels: tuple[str, ...] = (*DAMAGES, NONE)
-        self.sets = sorted({name.split("/")[0] for name in pictures})
-        self.content = content_of({name: (one,) for name, one in pictures.items()})
+        with reading("real", " ".join(options.real)):
+            real = photographs(options.real, LARGER * options.size)
+        self.sets = sorted({name.split("/")[0] for name in pictures}) + [
+            f"{damage}: {folder.name}" for damage, folder in labelled_folders(options.real)
+        ]
+        everything = pictures | {f"{label} {name}": one for label, own in real.items() for name, one in own.items()}
+        self.content = content_of({name: (one,) for name, one in everything.items()})
+        self.photographs = {label: list(own.values()) for label, own in real.items()}
         self.pictures = [pictures[name] for name in learnt]
-        self.count, self.options = len(learnt), options
+        self.count, self.options = len(learnt) + sum(map(len, self.photographs.values())), options
         self.drawn: dict[tuple[int, int], DamagedPicture] = {}
         held = [pictures[name] for name in self.held]
         self.scored = [
@@ -120,12 +133,15 @@ class DamageSource:
         ]
 
     def batch(self, step: int, part: int, config: DiagnoserConfig) -> Cases:
-        """Pictures with none, one or two damages, and each again without the last of them.
+        """Pictures with none, one or two damages, and each again without the last of them; photographs come last.
 
         To damage a picture takes far longer than to learn from it. So every step draws a few new pictures and leaves
         out those that were drawn first; it learns from some of all that are there.
         """
-        size = -(-self.options.part_size // SHOWN)
+        whole = self.options.part_size
+        photographed = min(whole - 1, -(-whole // PHOTOGRAPHED)) if self.photographs else 0
+        known = whole - photographed
+        size = -(-known // SHOWN)
         rng = np.random.default_rng((self.options.seed_of(step, part), 1))
         new = -(-size // REUSED)
         numbers = rng.integers(new * step, new * step + KEPT * size, size)
@@ -141,12 +157,29 @@ class DamageSource:
                 cases.append(one)
                 shown = finished(one, own)
                 seen.append(_seen(torch.cat([shown.picture, shown.changed]), config, own))
-        cases, seen = cases[: self.options.part_size], seen[: self.options.part_size]
+        truth, strength = (
+            torch.stack([getattr(one, name) for one in cases[:known]]) for name in ("present", "strength")
+        )
+        labels: Sequence[str] = rng.choice(list(self.photographs), photographed).tolist() if photographed else ()
+        seen = seen[:known] + [_seen(self._photograph(label, rng), config, rng) for label in labels]
+        truth = torch.cat(
+            [
+                truth,
+                torch.tensor([[float(label == name) for name in DAMAGES] for label in labels]).view(-1, len(DAMAGES)),
+            ]
+        )
+        strength = torch.cat([strength, torch.zeros(photographed, len(DAMAGES))])
         views, windows = (torch.stack(planes) for planes in zip(*seen, strict=True))
-        truth, strength = (torch.stack([getattr(one, name) for one in cases]) for name in ("present", "strength"))
         where, near = _visible(views[:, 3:], config.places), _visible(windows[:, :, 3:].flatten(0, 1), PLACES)
         near = near.unflatten(0, windows.shape[:2])
-        return Cases(views[:, :3].contiguous(), windows[:, :, :3].contiguous(), truth, strength, where, near)
+        return Cases(views[:, :3].contiguous(), windows[:, :, :3].contiguous(), truth, strength, where, near, known)
+
+    def _photograph(self, label: str, rng: np.random.Generator) -> Tensor:
+        """One that shows a damage, mirrored at random, and planes that do not say where: (3 + damages, H, W)."""
+        own = self.photographs[label]
+        picture = _planes(own[int(rng.integers(len(own)))]).float() / 255
+        picture = picture.flip(2) if rng.random() < 0.5 else picture
+        return torch.cat([picture, picture.new_zeros(len(DAMAGES), *picture.shape[1:])])
 
     def _picture(self, part: int, number: int) -> DamagedPicture:
         """The picture of a number, which follows from the seed, the part and the number alone."""
@@ -204,7 +237,7 @@ class ClassSource:
         views, windows = (torch.stack(planes) for planes in zip(*seen, strict=True))
         strength = torch.ones(size, len(self.labels))
         nowhere = views[:, :0]
-        return Cases(views, windows, torch.from_numpy(labels), strength, nowhere, nowhere)
+        return Cases(views, windows, torch.from_numpy(labels), strength, nowhere, nowhere, size)
 
 
 def _held(found: Classes, count: int) -> set[int]:

@@ -29,7 +29,7 @@ SIZES = ("width", "blocks", "stages", "features")
 # The weights to begin with that ship.
 SHIPPED = "shipped"
 # Options that a single task has.
-ONLY = {"iterations": "deblur", "psfs": "deblur"}
+ONLY = {"iterations": "deblur", "psfs": "deblur", "real": "diagnose"}
 # Up to these no two parts of a step share a seed, and torch takes every seed.
 MOST_PARTS, MOST_SEED = 256, 2**32 - 1
 SUFFIX = ".safetensors"
@@ -49,6 +49,8 @@ class Options:
         Sources, empty where there is none: folders, or files packed by ``python -m imgrestore.data``.
     classes : str
         A folder of classes, as `imgrestore.data.classes.read_classes` takes it; empty where there is none.
+    real : tuple of str
+        For diagnose: photographs beside the clean pictures, as `imgrestore.data.photographs.labelled_folders` has it.
     minutes, steps : float, int
         The schedule's length; steps, where they are not 0, count instead of minutes.
     slice : float
@@ -95,6 +97,7 @@ class Options:
     masks: str = ""
     textures: str = ""
     classes: str = ""
+    real: tuple[str, ...] = ()
     minutes: float = 60.0
     steps: int = 0
     slice: float = 0.0

@@ -21,8 +21,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from imgrestore import io
-from imgrestore.data.damages import damaged, finished
+from imgrestore.data.damages import NONE, damaged, finished
 from imgrestore.data.pack import read_pack
+from imgrestore.data.photographs import labelled_folders
 from imgrestore.diagnosis.clues import clues_of
 from imgrestore.diagnosis.views import Views, views_of
 from imgrestore.nets.diagnoser import DAMAGES, Diagnoser
@@ -112,7 +113,7 @@ def photographed(damage: str, folder: str | Path, most: int) -> Iterator[Case]:
     for path in paths if step == 1 else [paths[int(i * step)] for i in range(most)]:
         picture = io.read(path)
         pixels = picture.pixels[..., :3] if picture.pixels.ndim == 3 else picture.pixels
-        yield Case(f"{damage} {'/'.join(path.parts[-3:])}", pixels, () if damage == "none" else (damage,))
+        yield Case(f"{damage} {'/'.join(path.parts[-3:])}", pixels, () if damage == NONE else (damage,))
 
 
 def gathered(cases: Iterator[Case], store: Path, net: Diagnoser) -> list[dict[str, Any]]:
@@ -250,10 +251,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="the weights; clues and card lie beside them")
     given = parser.parse_args(arguments)
-    real = [entry.partition("=")[::2] for entry in given.real]
-    for damage, folder in real:
-        if damage not in (*DAMAGES, "none") or not Path(folder).is_dir():
-            parser.error(f"--real {damage}={folder}: expected one of {', '.join(DAMAGES)} or none, and a folder")
+    try:
+        real = labelled_folders(given.real)
+    except ValueError as error:
+        parser.error(str(error))
     pictures = [picture for source in given.clean for picture in read_pack(source).values()]
     net = load("diagnose")
     assert isinstance(net, Diagnoser)
@@ -269,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "parameters": sum(p.numel() for p in found.parameters()),
         "data": [Path(source).name for source in given.clean] + [_named(*entry) for entry in real],
         "pictures": {name: sum(name in row["damages"] for row in rows) for name in DAMAGES}
-        | {"none": sum(not row["damages"] for row in rows)},
+        | {NONE: sum(not row["damages"] for row in rows)},
         "drawn": given.cases,
         "of each folder at most": given.most,
         "seed": given.seed,
@@ -279,9 +280,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_bytes(given.out.with_suffix(".json"), (json.dumps(card, indent=2) + "\n").encode())
 
 
-def _named(damage: str, folder: str) -> str:
+def _named(damage: str, folder: Path) -> str:
     """A folder as the card has it: with what lies around it, and what it shows."""
-    return f"{'/'.join(Path(folder).resolve().parts[-3:])}: {damage}"
+    return f"{'/'.join(folder.resolve().parts[-3:])}: {damage}"
 
 
 if __name__ == "__main__":
