@@ -1,4 +1,4 @@
-"""Score a diagnosis on pictures that the forward models have damaged: ``imgrestore evaluate diagnose``."""
+"""Score a diagnosis on pictures that forward models have damaged, or on photographs: `imgrestore evaluate diagnose`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from pathlib import Path
 
 import torch
 
+from imgrestore import io
 from imgrestore.data.damages import NONE, seeded_cases
 from imgrestore.data.pack import read_pack
+from imgrestore.diagnosis.file import diagnose_file
 from imgrestore.evidence import diagnoser
 from imgrestore.nets.diagnoser import DAMAGES
 from imgrestore.train.confusion import Confusion
 from imgrestore.train.diagnose import answer
 
-__all__ = ["evaluate_diagnosis"]
+__all__ = ["evaluate_diagnosis", "evaluate_photographs"]
 
 CASES, SIZE = 600, 224
 
@@ -80,3 +82,56 @@ def evaluate_diagnosis(
     if progress is not None:
         progress(len(truth), len(truth), "")
     return Confusion.of(labels, truth, answers)
+
+
+def evaluate_photographs(
+    folder: str | Path,
+    damage: str,
+    *,
+    limit: int | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Confusion:
+    """Count what the whole diagnosis takes photographs for.
+
+    Parameters
+    ----------
+    folder : path
+        Photographs, all of which show one damage.
+    damage : str
+        Which: blur, moire, shadow, reflection, specular, rust or none.
+    limit : int, optional
+        Only the first so many.
+    weights : path-like, optional
+        As `imgrestore.diagnose` takes them.
+    progress : callable, optional
+        Called with the number of photographs that are done, that of all, and the name of the next one.
+
+    Returns
+    -------
+    Confusion
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        Where there is no such folder.
+    ValueError
+        Where there are no pictures in it, one cannot be read, or the damage is another.
+    """
+    labels = (*DAMAGES, NONE)
+    if damage not in labels:
+        raise ValueError(f"damage is {damage!r}; expected one of {', '.join(labels)}")
+    paths = [path for path in sorted(Path(folder).iterdir()) if io.is_picture(path)][:limit]
+    if not paths:
+        raise ValueError(f"{folder} holds no pictures")
+    answers = []
+    for number, path in enumerate(paths):
+        if progress is not None:
+            progress(number, len(paths), path.name)
+        try:
+            answers.append(labels.index(diagnose_file(path, weights).first))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+    if progress is not None:
+        progress(len(paths), len(paths), "")
+    return Confusion.of(labels, [labels.index(damage)] * len(paths), answers)

@@ -1,6 +1,8 @@
 """Scoring a diagnosis: seeded pictures, a table, and what is refused."""
 
 import csv
+import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,7 +10,8 @@ from PIL import Image
 from test_data_damages import scene
 from train_cases import command
 
-from imgrestore.evaluate_diagnosis import evaluate_diagnosis
+from imgrestore import evaluate_diagnosis as module
+from imgrestore.evaluate_diagnosis import evaluate_diagnosis, evaluate_photographs
 from imgrestore.nets.diagnoser import DAMAGES, Diagnoser, DiagnoserConfig, Diagnosis
 from imgrestore.nets.weights import write_net
 
@@ -75,7 +78,43 @@ def test_the_command(clean, tmp_path):
     assert "arguments is given" in told.output
     told = command("evaluate", "demoire", clean, "--cases", 7)
     assert told.exit_code == 2
-    assert "only diagnose and restore take it" in told.output
+    assert "only diagnose and restore take them" in told.output
     told = command("evaluate", "diagnose", clean, "--weights", weights, "--csv", table)
     assert told.exit_code == 2
     assert "exists already" in told.output
+
+
+def test_photographs_are_counted_by_what_the_whole_diagnosis_says(clean, monkeypatch):
+    (clean / "notes.txt").write_text("no picture")
+    said = {"0.png": "moire", "1.png": "blur", "2.png": "moire"}
+    monkeypatch.setattr(module, "diagnose_file", lambda path, weights: SimpleNamespace(first=said[path.name]))
+    found = evaluate_photographs(clean, "moire")
+    assert found.counts[1].tolist() == [1, 2, 0, 0, 0, 0, 0]
+    assert found.counts.sum() == 3
+    assert evaluate_photographs(clean, "moire", limit=1).counts.sum() == 1
+    told = command("evaluate", "diagnose", clean, "--shows", "moire")
+    assert told.exit_code == 0, told.output
+    assert "0.667 of 3 photographs are taken for moire (blur 1, moire 2)" in told.output
+
+
+def test_photographs_are_diagnosed_as_the_command_does(clean):
+    told = command("diagnose", clean / "0.png", "--json")
+    found = evaluate_photographs(clean, "none", limit=1)
+    assert json.loads(told.output)["first"] == found.names[int(found.counts[-1].argmax())]
+
+
+def test_photographs_that_cannot_be_scored_are_told(clean, tmp_path):
+    with pytest.raises(ValueError, match="damage is 'haze'; expected one of blur"):
+        evaluate_photographs(clean, "haze")
+    with pytest.raises(FileNotFoundError):
+        evaluate_photographs(tmp_path / "nowhere", "moire")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="empty holds no pictures"):
+        evaluate_photographs(tmp_path / "empty", "moire")
+    (clean / "0.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"0\.png"):
+        evaluate_photographs(clean, "moire")
+    for option in (("--cases", 7), ("--seed", 1), ("--noise", 0.1)):
+        told = command("evaluate", "diagnose", clean, "--shows", "moire", *option)
+        assert told.exit_code == 2
+        assert "diagnose --shows takes none; expected --limit and --weights" in told.output

@@ -60,17 +60,11 @@ def _tell(
     import numpy as np
 
     from imgrestore import io
-    from imgrestore.diagnosis import diagnose
+    from imgrestore.diagnosis.file import diagnose_file
 
     if target is not None and target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists already; --overwrite replaces it")
-    picture = io.read(source)
-    if picture.has_pages:
-        raise ValueError(f"it has {picture.pages} pages; expected one picture")
-    pixels = picture.pixels[..., :-1] if picture.has_alpha else picture.pixels
-    if pixels.dtype.kind in "iu" and pixels.dtype not in (np.uint8, np.uint16):
-        pixels = pixels.astype(np.float64)
-    report = diagnose(pixels, weights=weights, channel_axis=-1 if pixels.ndim == 3 else None)
+    report = diagnose_file(source, weights)
     if as_json:
         print(json.dumps({"file": str(source), **report.to_dict()}), flush=True)
     else:

@@ -89,6 +89,10 @@ def command(
         int | None,
         typer.Option(min=1, help="Pictures to draw from the clean ones: for diagnose 600 by default, for restore 300."),
     ] = None,
+    shows: Annotated[
+        str | None,
+        typer.Option(metavar="DAMAGE", help="diagnose: DIR holds photographs that show this damage, or none."),
+    ] = None,
     two: Annotated[bool, typer.Option("--two", help="restore: two damages in every picture.")] = False,
     csv: Annotated[
         Path | None,
@@ -106,18 +110,23 @@ def command(
     task finds agree with these: intersection over union, balanced error, precision and recall.
 
     For diagnose DIR holds clean pictures, from which as many with each damage are drawn as without any; the table tells
-    accuracy, F1 and which damage is taken for which, by the classifier alone.
+    accuracy, F1 and which damage is taken for which, by the classifier alone. With --shows DIR holds photographs, and
+    the table tells what the whole diagnosis takes them for.
 
     For restore DIR holds clean pictures, too. A fifth of what is drawn is sound. The table tells what the whole
     diagnosis, with the evidence of physics, takes for what, and what restore gains beside the task that is right.
     """
     if task in (TaskName.diagnose, TaskName.restore):
         more = " ".join(context.args) or None
-        given = {"methods": methods, "limit": limit, "mask": with_mask, "psf": psf, "noise": noise, "arguments": more}
-        if task is TaskName.diagnose:
-            _diagnose(folder, {**given, "two": two}, cases, seed, weights, csv, overwrite)
+        given = {"methods": methods, "mask": with_mask, "psf": psf, "noise": noise, "arguments": more}
+        if task is TaskName.restore:
+            _restore(
+                folder, {**given, "limit": limit, "weights": weights, "csv": csv, "shows": shows}, cases, seed, two
+            )
+        elif shows is None:
+            _diagnose(folder, {**given, "limit": limit, "two": two}, cases, seed, weights, csv, overwrite)
         else:
-            _restore(folder, {**given, "weights": weights, "csv": csv}, cases, seed, two)
+            _photographs(folder, shows, {**given, "cases": cases, "seed": seed, "two": two, "csv": csv}, limit, weights)
         return
 
     marked = _is_marked(folder)
@@ -128,8 +137,8 @@ def command(
 
         chosen = _methods(methods, context.args) or METHODS
         _check_csv(csv, overwrite)
-        if cases is not None or two:
-            raise ValueError("--cases or --two is given; expected none: only diagnose and restore take it")
+        if cases is not None or two or shows is not None:
+            raise ValueError("--cases, --two or --shows is given; expected none: only diagnose and restore take them")
         common: dict[str, Any] = {"methods": chosen, "limit": limit, "weights": weights, "progress": progress}
         if not marked:
             made: dict[str, Any] = {"noise": noise, "seed": seed, "psf": psf, "with_mask": with_mask}
@@ -194,6 +203,19 @@ def _diagnose(
             with whole_file(csv, overwrite) as stream:
                 stream.write(found.to_csv().encode())
     _print_confusion("diagnose", found)
+
+
+def _photographs(folder: Path, shows: str, given: dict[str, Any], limit: int | None, weights: Path | None) -> None:
+    """Score the whole diagnosis on photographs of one kind."""
+    with _failures():
+        from imgrestore.evaluate_diagnosis import evaluate_photographs
+
+        _check_none("diagnose --shows", given, "--limit and --weights")
+        with _progress() as progress:
+            found = evaluate_photographs(folder, shows, limit=limit, weights=weights, progress=progress)
+    row = found.counts[found.names.index(shows)]
+    told = ", ".join(f"{name} {count}" for name, count in zip(found.names, row, strict=True) if count)
+    print(f"{folder}: {found.accuracy:.3f} of {row.sum()} photographs are taken for {shows} ({told})")
 
 
 def _restore(folder: Path, given: dict[str, Any], cases: int | None, seed: int, two: bool) -> None:
