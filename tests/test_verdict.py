@@ -31,6 +31,8 @@ def rows(count, rng):
 
 def test_a_fit_finds_what_tells(tmp_path, monkeypatch):
     monkeypatch.setattr(fit, "STEPS", 120)
+    # Here the classifier says nothing: all is to be learnt from other clues.
+    monkeypatch.setattr(fit, "DECAY", 6.0)
     rng = np.random.default_rng(0)
     net = fit.fitted(rows(400, rng))
     fresh = rows(300, rng)
@@ -46,6 +48,31 @@ def test_a_fit_finds_what_tells(tmp_path, monkeypatch):
     assert isinstance(again, Verdict)
     assert again.config == net.config
     torch.testing.assert_close(again(numbers), odds, atol=0.05, rtol=0.02)
+
+
+def test_a_fit_begins_with_what_the_classifier_says_and_comes_back_to_it(monkeypatch):
+    rng = np.random.default_rng(0)
+    few = rows(40, rng)
+    for row in few:
+        row["clues"] |= {f"{look}_{name}": float(rng.normal(scale=2)) for look in fit.LOOKS for name in DAMAGES}
+
+    def rule(numbers):
+        looks = [[numbers[f"{look}_{name}"] for name in DAMAGES] for look in fit.LOOKS]
+        return torch.tensor(looks).mean(0)
+
+    for steps, decay in ((0, 0.0), (30, 90.0)):
+        monkeypatch.setattr(fit, "STEPS", max(2, steps))
+        monkeypatch.setattr(fit, "RATE", 0.01 if steps else 1e-9)
+        monkeypatch.setattr(fit, "DECAY", decay)
+        net = fit.fitted(few)
+        names = net.config.clues
+        with torch.no_grad():
+            odds = net(torch.tensor([[row["clues"][name] for name in names] for row in few]))
+        told = torch.stack([rule(row["clues"]) for row in few])
+        # Caution lowers all of them by one number.
+        lowered = (told - odds).median()
+        assert lowered > 0.5
+        assert ((told - lowered) - odds).abs().median() < 0.15
 
 
 def test_far_clues_tell_no_more_than_near_ones():
@@ -122,6 +149,10 @@ def test_one_command_makes_weights_and_card(tmp_path, monkeypatch):
             str(tmp_path / "clean"),
             "--real",
             f"moire={tmp_path / 'screens'}",
+            "--unseen",
+            str(tmp_path / "screens"),
+            "--unseen-cases",
+            "4",
             "--most",
             "2",
             "--cases",
@@ -134,7 +165,9 @@ def test_one_command_makes_weights_and_card(tmp_path, monkeypatch):
     card = json.loads(out.with_suffix(".json").read_text())
     assert card["data"][0] == "clean"
     assert card["data"][1].endswith("/screens: moire")
-    assert sum(card["pictures"].values()) >= 6
+    assert card["not seen by the classifier"] == ["screens"]
+    assert card["drawn"] == 9
+    assert sum(card["pictures"].values()) >= 9
     assert card["pictures"]["moire"] >= 2
     with pytest.raises(SystemExit):
         fit.main([str(tmp_path / "clean"), "--real", "mist=x", "--out", str(out)])

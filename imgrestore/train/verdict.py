@@ -38,7 +38,9 @@ SIZE = 512
 SOUND, TWO, RAW = 0.25, 0.1, 0.5
 ATTEMPTS = 8
 # The fit: steps, pictures a step, learning rate, decay, clues left out at random, and pictures that each member sees.
-STEPS, BATCH, RATE, DECAY, LEFT_OUT, SEEN = 400, 256, 0.01, 6.0, 0.3, 0.8
+STEPS, BATCH, RATE, DECAY, LEFT_OUT, SEEN = 400, 256, 0.01, 30.0, 0.3, 0.8
+# Clues by which the classifier tells a damage: at the picture, its mirror image, and parts of it.
+LOOKS = ("net", "mirror", "parts", "most")
 # So large a part of the pictures without damage has to be told as such, by members that did not see them.
 SOUND_KEPT = 0.95
 
@@ -198,9 +200,10 @@ def fitted(rows: Sequence[dict[str, Any]], seed: int = 0) -> Verdict:
     net = Verdict(VerdictConfig(names))
     net.mean.copy_(numbers.mean(0))
     net.deviation.copy_(numbers.std(0).clamp_min(1e-3))
+    rule = _told_alone(net)
     seen = max(1, round(SEEN * len(rows)))
     parts = torch.stack([torch.randperm(len(rows))[:seen] for _ in range(net.config.members)])
-    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS)
     for _ in range(STEPS):
         chosen = parts[:, torch.randperm(seen)[:BATCH]]
@@ -209,9 +212,30 @@ def fitted(rows: Sequence[dict[str, Any]], seed: int = 0) -> Verdict:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        with torch.no_grad():
+            for parameter, start in zip(net.parameters(), rule, strict=True):
+                parameter.lerp_(start, DECAY * schedule.get_last_lr()[0])
         schedule.step()
     _made_cautious(net, numbers, truth, parts)
     return net.eval()
+
+
+@torch.no_grad()
+def _told_alone(net: Verdict) -> list[Tensor]:
+    """Let the linear rules begin with the mean of the classifier's looks, from which other clues only lead so far.
+
+    Returns
+    -------
+    list of Tensor
+        What the fit decays to, for each of the net's parameters: this rule, and 0 for the layers beside it.
+    """
+    for column, damage in enumerate(net.config.classes):
+        looks = [i for i, name in enumerate(net.config.clues) if name in {f"{look}_{damage}" for look in LOOKS}]
+        for i in looks:
+            net.straight[:, i, column] = net.deviation[i] / len(looks)
+            net.bias[:, :, column] += net.mean[i] / len(looks)
+    kept = {"straight", "bias"}
+    return [one.clone() if name in kept else torch.zeros_like(one) for name, one in net.named_parameters()]
 
 
 @torch.no_grad()
@@ -245,8 +269,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser("python -m imgrestore.train.verdict", description=__doc__)
     parser.add_argument("clean", nargs="+", help="folders of clean pictures, or files packed by imgrestore.data")
+    parser.add_argument(
+        "--unseen",
+        action="append",
+        default=[],
+        metavar="CLEAN",
+        help="the same, which the classifier did not learn from",
+    )
     parser.add_argument("--real", action="append", default=[], metavar="DAMAGE=FOLDER", help="photographs that show it")
     parser.add_argument("--cases", type=int, default=900, help="how many pictures are drawn")
+    parser.add_argument("--unseen-cases", type=int, default=320, help="how many more are drawn on those of --unseen")
     parser.add_argument("--most", type=int, default=40, help="photographs of each folder")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="the weights; clues and card lie beside them")
@@ -255,11 +287,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         real = labelled_folders(given.real)
     except ValueError as error:
         parser.error(str(error))
-    pictures = [picture for source in given.clean for picture in read_pack(source).values()]
+    pictures, unseen = (
+        [picture for source in sources for picture in read_pack(source).values()]
+        for sources in (given.clean, given.unseen)
+    )
     net = load("diagnose")
     assert isinstance(net, Diagnoser)
     store = given.out.with_suffix(".clues.jsonl")
     rows = gathered(drawn(pictures, given.cases, given.seed), store, net)
+    if unseen:
+        rows += gathered(drawn(unseen, given.unseen_cases, given.seed + 1), store, net)
     for damage, folder in real:
         rows += gathered(photographed(damage, folder, given.most), store, net)
     found = fitted(rows, given.seed)
@@ -269,9 +306,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "config": found.config.to_dict(),
         "parameters": sum(p.numel() for p in found.parameters()),
         "data": [Path(source).name for source in given.clean] + [_named(*entry) for entry in real],
+        "not seen by the classifier": [Path(source).name for source in given.unseen],
         "pictures": {name: sum(name in row["damages"] for row in rows) for name in DAMAGES}
         | {NONE: sum(not row["damages"] for row in rows)},
-        "drawn": given.cases,
+        "drawn": given.cases + (given.unseen_cases if unseen else 0),
         "of each folder at most": given.most,
         "seed": given.seed,
         "torch": torch.__version__,
