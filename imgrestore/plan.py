@@ -50,6 +50,9 @@ TRIED = {"moire": 0.2, "blur": 0.2, "reflection": 0.5, "specular": 0.5, "shadow"
 # Probabilities are cautious, so that sound pictures are left alone. One that was mended was not sound. Shadows have
 # to be believed even then, as lifting one that is none changes most.
 TRIED_AFTER = {**dict.fromkeys(ORDER, 0.25), "shadow": 0.5}
+# A shadow that lies over more than this part of a picture leaves nothing in the light to lift it to: such pictures are
+# dark themselves.
+COVERED = 0.92
 # A step that makes the picture look more damaged by so much, in sums of probabilities, is taken back; and one for a
 # damage that was not believed, unless the picture then looks less damaged by so much.
 WORSE, BETTER = 0.5, 0.2
@@ -269,9 +272,13 @@ def first_of(report: Report, tried: Sequence[str], *, mended: bool = False) -> s
     Returns
     -------
     str or None
-        Of those that are likely enough to be worth a step, the one that came about last; None where none is left.
+        Of those that are likely enough to be worth a step, the one that came about last; None where none is left. A
+        shadow over nearly all of the picture is not worth one: nothing says how bright the picture would be without.
     """
     odds = report.probabilities
+    shadow = next((one for one in report.findings if one.damage == "shadow"), None)
+    if shadow is not None and float(shadow.mask.mean()) > COVERED:
+        tried = (*tried, "shadow")
     least = {name: min(part, TRIED_AFTER[name]) if mended else part for name, part in TRIED.items()}
     return next((name for name in ORDER if odds[name] >= least[name] and name not in tried), None)
 

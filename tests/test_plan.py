@@ -59,6 +59,15 @@ def test_the_last_damage_goes_first(world):
     assert (found.image == GRAY + 3).all()
 
 
+@pytest.mark.parametrize(("rows", "wanted"), [(36, "shadow"), (38, "rust")])
+def test_a_shadow_over_nearly_everything_is_none(rows, wanted):
+    found = report(shadow=0.9, rust=0.8)
+    shadow = next(one for one in found.findings if one.damage == "shadow")
+    shadow.mask[:rows] = True  # of 40
+    assert plan.first_of(found, []) == wanted
+    assert plan.first_of(found, ["shadow"]) == "rust"
+
+
 def test_every_damage_has_its_place():
     assert sorted(ORDER) == sorted(DAMAGES) == sorted(FUNCTIONS) == sorted(TASKS)
 
