@@ -276,8 +276,7 @@ def first_of(report: Report, tried: Sequence[str], *, mended: bool = False) -> s
         shadow over nearly all of the picture is not worth one: nothing says how bright the picture would be without.
     """
     odds = report.probabilities
-    shadow = next((one for one in report.findings if one.damage == "shadow"), None)
-    if shadow is not None and float(shadow.mask.mean()) > COVERED:
+    if float(report["shadow"].mask.mean()) > COVERED:
         tried = (*tried, "shadow")
     least = {name: min(part, TRIED_AFTER[name]) if mended else part for name, part in TRIED.items()}
     return next((name for name in ORDER if odds[name] >= least[name] and name not in tried), None)

@@ -25,7 +25,7 @@ from imgrestore.scale.report import Report, digest
 pytest.importorskip("distributed")
 from batch_cases import FLAKY, KILLER, MORTAL, batch, busy, cluster, lines, pictures, slow, wait_for
 
-from imgrestore.scale.cluster import connected
+from imgrestore.scale.cluster import connected, local
 
 FAST = ["--psf", "gaussian:1", "--method", "wiener"]
 
@@ -363,3 +363,10 @@ def test_leftovers_are_removed_unless_somebody_writes_them(tmp_path):
 def test_totals_in_words():
     assert str(Totals(3, 0, 0)) == "3 done"
     assert str(Totals(0, 2, 1)) == "0 done, 2 skipped, 1 failed"
+
+
+def test_own_workers_keep_the_memory_that_they_freed_and_are_pinned():
+    with local(1, 1, 1) as client:
+        (found,) = client.run(lambda: dict(os.environ)).values()
+    assert "MALLOC_TRIM_THRESHOLD_" not in found
+    assert found["OMP_NUM_THREADS"] == "1"

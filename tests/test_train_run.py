@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import signal
-import time
 from subprocess import PIPE, STDOUT
 
 import child
@@ -12,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
-from train_cases import TinyGround, arguments, command, draw_pictures, logged, options, run, tiny
+from train_cases import Interrupted, TinyGround, arguments, command, draw_pictures, logged, options, run, tiny
 
 from imgrestore import data
 from imgrestore.nets.weights import load_net
@@ -60,15 +59,6 @@ def test_a_run_leaves_weights_a_card_and_its_folder(folder, whole):
     assert card["config"]["width"] == net.config.width == 8
     with safe_open(whole, "pt") as stored:
         assert stored.metadata()["task"] == "deblur"
-
-
-class Interrupted(deblur.DeblurGround):
-    """Is told to stop in its third step."""
-
-    def batch(self, step, part):
-        if step == 2:
-            signal.raise_signal(signal.SIGTERM)
-        return super().batch(step, part)
 
 
 def test_a_resumed_run_logs_the_same_losses(folder, whole, tmp_path):
@@ -180,30 +170,6 @@ def test_a_run_that_did_not_help_says_so(folder, tmp_path, monkeypatch, capsys):
     assert runs.train(options(folder, tmp_path / "x.safetensors", steps=1)) == runs.FINISHED
     assert "no step scored better than the net did untrained" in capsys.readouterr().out
     assert json.loads((tmp_path / "x.json").read_text())["steps"] == 0
-
-
-def test_a_signal_finishes_the_step_and_saves(folder, tmp_path):
-    out, before = tmp_path / "x.safetensors", signal.getsignal(signal.SIGTERM)
-    trainer, ended = run(options(folder, out, steps=6), Interrupted)
-    assert ended == "SIGTERM"
-    assert trainer.step == trainer.saved == 3
-    assert not out.exists()
-    assert signal.getsignal(signal.SIGTERM) is before
-    trainer, ended = run(options(folder, out, steps=6))
-    assert ended == runs.FINISHED
-    assert list(logged(out)) == [1, 2, 3, 4, 5, 6]
-
-
-def test_a_second_signal_ends_at_once(tmp_path):
-    class Impatient(TinyGround):
-        def batch(self, step, part):
-            if step == 2:
-                signal.raise_signal(signal.SIGINT)
-                signal.raise_signal(signal.SIGINT)
-            return super().batch(step, part)
-
-    with pytest.raises(KeyboardInterrupt):
-        run(tiny(tmp_path / "x.safetensors"), Impatient)
 
 
 def test_a_slice_ends_and_is_resumed(folder, tmp_path):
@@ -343,39 +309,6 @@ def test_a_packed_file_trains_like_its_folder(folder, whole, tmp_path):
     trainer = Trainer(options(data.pack([jpegs], tmp_path / "clean.npz"), out))
     assert trainer.ground.sets == ["shapes"]
     assert trainer.fingerprint() == Trainer(options(jpegs, out)).fingerprint()
-
-
-def says_where(said, out, number):
-    """Whether a run's last words name the signal that stopped it and the step from which it goes on."""
-    last = list(logged(out))[-1]
-    return f"stopped by {number.name}" in said and f"the same command goes on from step {last}" in said
-
-
-def test_the_command_told_to_stop_says_where(folder, tmp_path, monkeypatch):
-    out, batch = tmp_path / "x.safetensors", deblur.DeblurGround.batch
-
-    def interrupted(self, step, part):
-        if step == 2:
-            signal.raise_signal(signal.SIGTERM)
-        return batch(self, step, part)
-
-    monkeypatch.setattr(deblur.DeblurGround, "batch", interrupted)
-    result = command(*arguments(folder, out, "--steps", "6"))
-    assert result.exit_code == 128 + signal.SIGTERM
-    assert says_where(result.output, out, signal.SIGTERM)
-
-
-@pytest.mark.slow
-def test_a_process_told_to_stop_says_where(folder, tmp_path):
-    out = tmp_path / "x.safetensors"
-    process = child.start("-m", "imgrestore", *arguments(folder, out, "--steps", "100000"), stdout=PIPE, text=True)
-    deadline = time.monotonic() + 120
-    while not (out.with_suffix("") / "log.csv").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGINT
-    assert says_where(said, out, signal.SIGINT)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import csv
 import shlex
+import signal
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from imgrestore.cli import app
 from imgrestore.losses import LOSSES
+from imgrestore.train import deblur
 from imgrestore.train.options import Options
 from imgrestore.train.report import Silence
 from imgrestore.train.run import Run
@@ -129,3 +131,12 @@ class TinyGround:
 
     def samples(self, net):
         return np.zeros((4, 4, 3), np.uint8)
+
+
+class Interrupted(deblur.DeblurGround):
+    """Is told to stop in its third step."""
+
+    def batch(self, step, part):
+        if step == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return super().batch(step, part)
