@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from scipy.signal import convolve
 
 from imgrestore import Psf
+from imgrestore.tiles import memory
 
 # What a shell starts in the background ignores interrupts, and so would the processes that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -79,3 +80,9 @@ def photographs():
 def case(photographs):
     """A sharp and an observed picture, 48 x 48, blurred by a disk."""
     return observe(photographs["man"], Psf.disk(2), 48)
+
+
+@pytest.fixture
+def fresh_process(monkeypatch):
+    """What a process has counts towards `max_memory`: let it be a fresh one's, and not what other tests have left."""
+    monkeypatch.setattr(memory, "resident_bytes", lambda: 500_000_000)

@@ -13,7 +13,7 @@ MODULES = sorted(m.name for m in FOUND if not m.name.rpartition(".")[2].startswi
 
 
 @pytest.mark.parametrize("name", ["imgrestore", *MODULES])
-def test_examples(name, tmp_path, monkeypatch):
+def test_examples(name, tmp_path, monkeypatch, fresh_process):
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)
     assert doctest.testmod(module).failed == 0

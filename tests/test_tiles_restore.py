@@ -67,7 +67,7 @@ def test_what_looks_more_damaged_is_taken_back(told):
     np.testing.assert_array_equal(in_tiles(prepared, striped(), (100, 100)), striped())
 
 
-def test_nothing_to_mend(told):
+def test_nothing_to_mend(told, fresh_process):
     told.append(report())
     prepared = prepare("restore", PICTURE)
     assert prepared.notes == ("nothing to mend was found: the picture is left as it is",)

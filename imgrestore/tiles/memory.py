@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import re
 import sys
@@ -15,7 +16,7 @@ import numpy as np
 from imgrestore.tiles.look import BAND, LEAST_CROP, LOOK_PIXELS, PLACES
 from imgrestore.tiles.prepared import STEP_BYTES, Prepared
 
-__all__ = ["check_look", "choose_tile", "look_bytes", "parse_bytes", "predicted_bytes", "resident_bytes"]
+__all__ = ["check_look", "choose_tile", "held_bytes", "look_bytes", "parse_bytes", "predicted_bytes", "resident_bytes"]
 
 _UNITS = {"": 1, "B": 1}
 _UNITS |= {f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)}
@@ -111,6 +112,30 @@ def resident_bytes() -> int:
     return 400_000_000  # what the library and torch take where nothing tells
 
 
+def held_bytes(limit: int) -> int:
+    """The memory that counts as taken where a process may have no more than `limit`.
+
+    Where that is much of the limit, freed memory that the C library only keeps for later is given back first, if it is
+    glibc: in a process that has worked for hours it is often hundreds of megabytes.
+
+    Parameters
+    ----------
+    limit : int
+        Bytes.
+
+    Returns
+    -------
+    int
+        Bytes.
+    """
+    held = resident_bytes()
+    if held <= limit // 2:
+        return held
+    with contextlib.suppress(OSError, TypeError, AttributeError):  # other systems have no such call
+        ctypes.CDLL(None).malloc_trim(0)
+    return resident_bytes()
+
+
 def look_bytes(task: str, shape: Sequence[int], dtype: Any, pixels: int = LOOK_PIXELS, *, refined: bool = True) -> int:
     """Predict the memory that looking at a picture takes, before there are tiles.
 
@@ -177,8 +202,9 @@ def check_look(
         return
     import imgrestore.tiles.deblur  # noqa: F401 - torch and all that comes with it is held before the first look
 
-    held += resident_bytes()
-    if held + more > parse_bytes(max_memory):
+    limit = parse_bytes(max_memory)
+    held += held_bytes(limit)
+    if held + more > limit:
         raise ValueError(
             f"max_memory is {max_memory!r}; expected at least {_megabytes(held + more)} for {task} of {shape[0]} x "
             f"{shape[1]} pixels, as looking at it takes, of which the process has {_megabytes(held)} already"
@@ -264,7 +290,7 @@ def choose_tile(
     (1680, 1680)
     """
     limit = parse_bytes(max_memory)
-    held = resident_bytes() if held is None else held
+    held = held_bytes(limit) if held is None else held
     for side in range(MOST, LEAST - 1, -STEP):
         tile = _even(shape[0], side, chunk[0]), _even(shape[1], side, chunk[1])
         if max(tile) <= side and predicted_bytes(prepared, tile, shape, dtype, held=held) <= limit:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgrestore import io
-from imgrestore.tiles.memory import check_look, choose_tile, parse_bytes, predicted_bytes, resident_bytes
+from imgrestore.tiles.memory import check_look, choose_tile, held_bytes, parse_bytes, predicted_bytes
 from imgrestore.tiles.prepare import prepare
 from imgrestore.tiles.prepared import Prepared
 from imgrestore.tiles.source import as_source
@@ -130,7 +130,7 @@ def restore_large(
         buffered = getattr(pixels, "buffer_bytes", 0)
         check_look(task, parts.shape, parts.dtype, max_memory, options, held=buffered)
         prepared = prepare(task, parts, **options)
-        held = resident_bytes() + buffered
+        held = held_bytes(limit) + buffered
         if given is None:
             choose_tile(prepared, pixels.shape, pixels.dtype, max_memory, held=held)  # told before a file is laid out
         with _written(target, pixels, like, overwrite, limit - held) as (write, chunk, buffers):
@@ -202,7 +202,7 @@ class _Parts:
 @contextlib.contextmanager
 def _opened(source: Any, page: int | None, limit: int) -> Iterator[tuple[Any, io.Picture | None]]:
     if isinstance(source, (str, os.PathLike)):
-        with io.open_source(source, page=page, max_bytes=max(0, limit - resident_bytes())) as file:
+        with io.open_source(source, page=page, max_bytes=max(0, limit - held_bytes(limit))) as file:
             yield file, file.like
         return
     if page is not None:
