@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 __all__ = ["Regions", "invariant_angle", "region_features", "regions"]
 
@@ -214,14 +215,12 @@ def region_features(coded: Array, linear: Array, parts: Regions) -> Array:
         exponent = alike if near is None else alike + away / near**2
         pair = np.exp(-0.5 * exponent) * weight[None, :]
         total = pair.sum(1)
-        brighter = (pair / (1 + np.exp(-(delta - STEP) / 0.08))).sum(1)
-        darker = (pair / (1 + np.exp((delta + STEP) / 0.08))).sum(1)
+        step_up = pair * expit((delta - STEP) / 0.08)
+        brighter, darker = step_up.sum(1), (pair * expit(-(delta + STEP) / 0.08)).sum(1)
         high = np.log((pair * np.exp(3 * delta)).sum(1) / total) / 3
         low = np.log((pair * np.exp(-3 * delta)).sum(1) / total) / 3
         mean = (pair * delta).sum(1) / total
-        shift1 = (pair * (first[None, :] - first[:, None]) / (1 + np.exp(-(delta - STEP) / 0.08))).sum(1) / (
-            brighter + 1e-4
-        )
+        shift1 = (step_up * (first[None, :] - first[:, None])).sum(1) / (brighter + 1e-4)
         features += [
             mean,
             high,
@@ -251,8 +250,7 @@ def _border_features(parts: Regions, lum: Array, first: Array, second: Array, te
     step = lum[two] - lum[one]
     change = np.hypot(first[two] - first[one], second[two] - second[one])
     like = np.exp(-0.5 * (change / 0.2) ** 2 - 0.5 * ((texture[two] - texture[one]) / 0.6) ** 2)
-    up = 1 / (1 + np.exp(-(step - STEP) / 0.08))
-    down = 1 / (1 + np.exp((step + STEP) / 0.08))
+    up, down = expit((step - STEP) / 0.08), expit(-(step + STEP) / 0.08)
     return [
         gathered(step),
         gathered(np.abs(step)),

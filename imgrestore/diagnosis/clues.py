@@ -29,6 +29,7 @@ from imgrestore.classical.rust import separate_stains
 from imgrestore.classical.rust_find import looks_like_rust
 from imgrestore.classical.shadow import estimate_shadow
 from imgrestore.classical.specular import estimate_highlights
+from imgrestore.diagnosis.ground import only_lights
 from imgrestore.diagnosis.views import LEAST_SIDE, Views
 from imgrestore.nets.diagnoser import DAMAGES, Diagnoser, Diagnosis
 from imgrestore.nets.refiner import Refiner
@@ -85,6 +86,8 @@ class Clues:
         How coarsely it was stored, as `imgrestore.classical.jpeg.jpeg_scale` has it; 0 for not seen.
     words : dict of str to str
         By damage: the physical evidence in words.
+    lights : bool
+        Whether there are small lights on an even dark ground alone, as of stars: nothing that light falls on.
     """
 
     numbers: dict[str, float]
@@ -93,6 +96,7 @@ class Clues:
     noise: float
     jpeg: float
     words: dict[str, str] = field(default_factory=dict)
+    lights: bool = False
 
 
 @torch.no_grad()
@@ -127,7 +131,8 @@ def clues_of(views: Views, net: Diagnoser) -> Clues:
         marks[name] = seen.odds[0] if found.mask is None else torch.maximum(seen.odds[0], _sure(found.mask[0]))
     numbers["brown"] = float(looks_like_rust(_array(views.whole)).mean())
     strengths = {name: float(value) for name, value in zip(DAMAGES, diagnosis.strength[0], strict=True)}
-    return Clues({name: _finite(value) for name, value in numbers.items()}, marks, strengths, noise, jpeg, words)
+    numbers = {name: _finite(value) for name, value in numbers.items()}
+    return Clues(numbers, marks, strengths, noise, jpeg, words, only_lights(views.whole))
 
 
 def _numbers_of(diagnosis: Diagnosis) -> dict[str, float]:

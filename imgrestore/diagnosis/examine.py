@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from imgrestore.diagnosis.clues import TASKS, Clues, clues_of
+from imgrestore.diagnosis.clues import SEPARATED, TASKS, Clues, clues_of
 from imgrestore.diagnosis.report import NOTHING, Finding, Report
 from imgrestore.diagnosis.views import LEAST_SIDE, Views, views_of
 from imgrestore.nets.diagnoser import DAMAGES
@@ -27,6 +27,7 @@ BELIEVED = 0.5
 # Blur and moiré mostly lie over a whole picture: over all of it where less than this part is marked.
 LEAST_PART = {"blur": 0.25, "moire": 0.1}
 LARGEST_QUALITY = 100
+ONLY_LIGHTS = "lights on an even dark ground: nothing that shadows, reflections, highlights or stains could lie on"
 
 
 def diagnose(
@@ -128,6 +129,8 @@ def verdict(weights: Any = None) -> Verdict:
 
 
 def _report(views: Views, clues: Clues, probability: dict[str, float]) -> Report:
+    if clues.lights:
+        probability = probability | dict.fromkeys(SEPARATED, 0.0)
     ranked = sorted(DAMAGES, key=lambda name: -probability[name])
     believed = tuple(name for name in ranked if probability[name] >= BELIEVED)
     findings = [
@@ -149,7 +152,7 @@ def _report(views: Views, clues: Clues, probability: dict[str, float]) -> Report
         noise=clues.noise * views.unit,
         jpeg=_quality(clues.jpeg),
         picture=_shown(views),
-        notes=views.notes,
+        notes=(*views.notes, ONLY_LIGHTS) if clues.lights else views.notes,
     )
 
 
