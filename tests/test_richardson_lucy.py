@@ -187,6 +187,7 @@ def test_bad_arguments():
         ("tv_weight: got -0.01", {"num_iter": 2, "tv_weight": -0.01}),
         ("background: got shape", {"num_iter": 2, "background": observed}),
         ("sigma: got shape", {"num_iter": 2, "sigma": observed}),
+        ("sigma: got shape", {"num_iter": 2, "sigma": torch.ones(7)}),
     ):
         with pytest.raises(ValueError, match=said):
             richardson_lucy(observed, blur, **change)

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from imgrestore.classical.psf_polyblur import edge_gaussian
 from imgrestore.classical.psf_spectrum import Spectrum, disk_power, gaussian_power, motion_power
@@ -258,6 +257,8 @@ def _best(
     # Not far beyond what was searched: where there is nothing to see, the search would go on for ever.
     low, high = np.min(start, axis=0), np.max(start, axis=0)
     room = np.maximum(0.5 * (high - low), 2 * np.array(step))
+    from scipy.optimize import minimize  # takes long to import, and few pictures need it
+
     found = minimize(
         misfit,
         first,

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage, signal
+from scipy import ndimage
 
 from imgrestore.classical.case import to_fit
 from imgrestore.classical.noise import noise_of_planes
@@ -224,7 +224,9 @@ def _shared(psfs: Array, trust: Array, whole: Array, whole_trust: float) -> Arra
 
 def _aligned(psf: Array, other: Array) -> Array:
     """A PSF moved by whole pixels to where it agrees best with another."""
-    agree = signal.fftconvolve(ndimage.gaussian_filter(other, SOFT), psf[::-1, ::-1])
+    from scipy.signal import fftconvolve  # takes long to import, and few pictures need it
+
+    agree = fftconvolve(ndimage.gaussian_filter(other, SOFT), psf[::-1, ::-1])
     middle = [n - 1 for n in psf.shape]
     reach = [min(FARTHEST, n // 2) for n in psf.shape]
     near = agree[tuple(slice(m - r, m + r + 1) for m, r in zip(middle, reach, strict=True))]

@@ -82,14 +82,14 @@ class FeatureWiener(nn.Module):
 
     def __init__(self, planes: int, factors: tuple[float, ...] | None = None, use_variance: bool = True) -> None:
         super().__init__()
-        start = torch.ones(planes) if factors is None else torch.tensor(factors)
+        start = torch.zeros(planes) if factors is None else torch.tensor([math.log(one) / 10 for one in factors])
         self.use_variance = use_variance
         # Parameters are scaled to move at the pace of the net's other weights: the step size is shared.
-        self.factor = nn.Parameter(start.log() / 10)
+        self.factor = nn.Parameter(start)
         self.noise_power = nn.Parameter(torch.ones(planes))
         self.frequency_power = nn.Parameter(torch.ones(planes))
         self.signal_power = nn.Parameter(torch.ones(planes))
-        self.floor = nn.Parameter(torch.full((planes,), -6.0) / 10)  # log of 0.0025
+        self.floor = nn.Parameter(torch.full((planes,), -0.6))  # log of 0.0025
 
     def level(self, sigma: torch.Tensor) -> torch.Tensor:
         """Logarithms (N, planes) of the ratios, but for frequency and variance, from sigma (N,)."""

@@ -82,7 +82,7 @@ class Verdict(nn.Module):
         inputs, outputs = len(config.clues), len(config.classes)
         self.register_buffer("mean", torch.zeros(inputs))
         self.register_buffer("deviation", torch.ones(inputs))
-        self.first = nn.Parameter(torch.randn(config.members, inputs, config.width) * inputs**-0.5)
+        self.first = nn.Parameter(torch.empty(config.members, inputs, config.width).normal_(std=inputs**-0.5))
         self.first_bias = nn.Parameter(torch.zeros(config.members, 1, config.width))
         self.second = nn.Parameter(torch.zeros(config.members, config.width, outputs))
         self.straight = nn.Parameter(torch.zeros(config.members, inputs, outputs))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from imgrestore import _native
+from imgrestore.ops._shapes import broadcast_shapes
 
 # In the order of the native library's numbers; "shrink" is for means only.
 BOUNDARIES = ("reflect", "nearest", "mirror", "wrap", "zero", "shrink")
@@ -80,8 +81,8 @@ def check_guide(guide: Any, image: Tensor, dims: int) -> None:
 def check_leading(guide: Sequence[int], image: Sequence[int]) -> None:
     """Refuse leading dimensions that do not broadcast."""
     try:
-        torch.broadcast_shapes(tuple(guide), tuple(image))
-    except RuntimeError:
+        broadcast_shapes(guide, image)
+    except ValueError:
         raise ValueError(
             f"guide: got leading dimensions {tuple(guide)}, expected them to broadcast with the image's, {tuple(image)}"
         ) from None

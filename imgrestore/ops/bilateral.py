@@ -20,6 +20,7 @@ from imgrestore.ops._boundary import (
     kernels_take,
     twin_gradients,
 )
+from imgrestore.ops._shapes import broadcast_shapes
 
 _BOUNDARIES = BOUNDARIES[:5]
 
@@ -192,7 +193,7 @@ def _fake(
     image: Tensor, guide: Tensor, sigma_space: float, sigma_range: float, radius: int, boundary: int, channels: bool
 ) -> Tensor:
     skip = 3 if channels else 2
-    leading = torch.broadcast_shapes(image.shape[:-skip], guide.shape[:-skip])
+    leading = broadcast_shapes(image.shape[:-skip], guide.shape[:-skip])
     return image.new_empty((*leading, *image.shape[-skip:]))
 
 

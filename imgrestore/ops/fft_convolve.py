@@ -10,6 +10,7 @@ from torch import Tensor
 
 from imgrestore import _native
 from imgrestore.ops import _fft_device
+from imgrestore.ops._shapes import broadcast_shapes
 
 Mode = Literal["same", "full", "valid"]
 Boundary = Literal["zero", "reflect", "periodic"]
@@ -75,7 +76,7 @@ def fft_convolve(
     """
     centre = _check(image, kernel, mode, boundary, centre, ndim)
     n, k = image.shape[-ndim:], kernel.shape[-ndim:]
-    lead = torch.broadcast_shapes(image.shape[:-ndim], kernel.shape[:-ndim])
+    lead = broadcast_shapes(image.shape[:-ndim], kernel.shape[:-ndim])
     if mode == "same":
         result, shift = tuple(n), tuple(c + 1 - size for c, size in zip(centre, k, strict=True))
     elif mode == "full":
@@ -137,7 +138,7 @@ def fft_convolve_reference(
                 image = image.index_select(axis, _outside_index(length, b, c, boundary, image.device))
             start = tuple(b - 1 for b in k)
             size = tuple(a + b - 1 for a, b in zip(image.shape[-ndim:], k, strict=True))
-    lead = torch.broadcast_shapes(image.shape[:-ndim], kernel.shape[:-ndim])
+    lead = broadcast_shapes(image.shape[:-ndim], kernel.shape[:-ndim])
     if not torch.Size(lead).numel():  # torch.fft refuses them
         return image.new_empty((*lead, *result))
     spectrum = torch.fft.rfftn(image, s=size, dim=axes) * torch.fft.rfftn(kernel, s=size, dim=axes)
@@ -225,8 +226,8 @@ def _check(image: Any, kernel: Any, mode: str, boundary: str, centre: Any, ndim:
     if mode == "valid" and any(a < b for a, b in zip(n, k, strict=True)):
         raise ValueError(f"kernel: got size {k}, expected none above the image's {n} with mode 'valid'")
     try:
-        torch.broadcast_shapes(image.shape[:-ndim], kernel.shape[:-ndim])
-    except RuntimeError:
+        broadcast_shapes(image.shape[:-ndim], kernel.shape[:-ndim])
+    except ValueError:
         raise ValueError(
             f"kernel: got leading dimensions {tuple(kernel.shape[:-ndim])}, expected them to broadcast with the "
             f"image's, {tuple(image.shape[:-ndim])}"

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from imgrestore import _native
 from imgrestore.ops import _fft_device
+from imgrestore.ops._shapes import broadcast_shapes
 
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 
@@ -81,7 +82,7 @@ def fft_filter_reference(image: Tensor, response: Tensor, *, ndim: int = 2) -> T
     torch.Size([2, 7, 5])
     """
     if not (image.numel() and response.numel()):  # torch.fft refuses them
-        return image.expand(*torch.broadcast_shapes(image.shape[:-ndim], response.shape[:-ndim]), *image.shape[-ndim:])
+        return image.expand(*broadcast_shapes(image.shape[:-ndim], response.shape[:-ndim]), *image.shape[-ndim:])
     dims = tuple(range(-ndim, 0))
     spectrum = torch.fft.rfftn(image, dim=dims) * response
     return torch.fft.irfftn(spectrum, s=image.shape[-ndim:], dim=dims)
@@ -114,8 +115,8 @@ def _check(image: Tensor, response: Tensor, ndim: int) -> None:
     if image.dim() == ndim or response.dim() == ndim:
         return
     try:
-        torch.broadcast_shapes(image.shape[:-ndim], response.shape[:-ndim])
-    except RuntimeError:
+        broadcast_shapes(image.shape[:-ndim], response.shape[:-ndim])
+    except ValueError:
         raise ValueError(
             f"response: got leading dimensions {tuple(response.shape[:-ndim])}, expected them to broadcast with the "
             f"image's, {tuple(image.shape[:-ndim])}"
@@ -125,7 +126,7 @@ def _check(image: Tensor, response: Tensor, ndim: int) -> None:
 def _covered(image: Tensor, response: Tensor, ndim: int) -> bool:
     if not _native.on_cuda(image):
         return ndim == 2 and _fft_device.smooth(*image.shape[-2:])
-    pictures = torch.broadcast_shapes(image.shape[:-ndim], response.shape[:-ndim])
+    pictures = broadcast_shapes(image.shape[:-ndim], response.shape[:-ndim])
     narrow = image.dtype == torch.float32 and len(pictures) <= 8
     return narrow and _fft_device.covered(pictures.numel(), image.shape[-ndim:])
 
@@ -143,7 +144,7 @@ def _register_3d() -> None:
 
 
 def _fake(image: Tensor, response: Tensor, ndim: int = 2) -> Tensor:
-    leading = torch.broadcast_shapes(image.shape[:-ndim], response.shape[:-ndim])
+    leading = broadcast_shapes(image.shape[:-ndim], response.shape[:-ndim])
     return image.new_empty((*leading, *image.shape[-ndim:]))
 
 

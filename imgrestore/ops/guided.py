@@ -17,6 +17,7 @@ from imgrestore.ops._boundary import (
     kernels_take,
     twin_gradients,
 )
+from imgrestore.ops._shapes import broadcast_shapes
 from imgrestore.ops.box import box_reference
 
 
@@ -107,7 +108,7 @@ def guided_reference(image: Tensor, guide: Tensor, radius: int, eps: float, *, c
     else:
         guide = guide.unsqueeze(-1)
     if image.numel() == 0 or guide.numel() == 0:
-        return image.new_empty(torch.broadcast_shapes(image.shape, guide.shape[:-1]))
+        return image.new_empty(broadcast_shapes(image.shape, guide.shape[:-1]))
     image, _ = torch.broadcast_tensors(image, guide[..., 0])
     count = guide.shape[-1]
     mean_guide = torch.stack([mean(guide[..., i]) for i in range(count)], -1)
@@ -145,7 +146,7 @@ def _fake(image: Tensor, guide: Tensor, radius: int, eps: float, channels: bool)
     leading = guide.shape[:-2]
     if channels:
         leading = guide.shape[:-3] + ((1,) if image.dim() > 2 else ())
-    return image.new_empty((*torch.broadcast_shapes(image.shape[:-2], leading), *image.shape[-2:]))
+    return image.new_empty((*broadcast_shapes(image.shape[:-2], leading), *image.shape[-2:]))
 
 
 def _setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int, float, bool], output: Tensor) -> None:

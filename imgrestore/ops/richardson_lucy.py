@@ -13,6 +13,7 @@ from imgrestore.ops import _richardson_lucy_device
 from imgrestore.ops._richardson_lucy_native import run
 from imgrestore.ops._richardson_lucy_start import inverse_share, mean_light, window_lines, window_weight
 from imgrestore.ops._richardson_lucy_twin import Momentum, curvature
+from imgrestore.ops._shapes import broadcasts_to
 from imgrestore.ops.blur_operator import BlurOperator
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def richardson_lucy(
         raise ValueError(f"tv_weight: got {tv_weight!r}, expected 0 or more, and below 1")
     levels = observed.shape[:2] + (1,) * (observed.ndim - 2)
     for name, value in (("background", background), ("sigma", sigma)):
-        if isinstance(value, Tensor) and torch.broadcast_shapes(value.shape, levels) != levels:
+        if isinstance(value, Tensor) and not broadcasts_to(value.shape, levels):
             raise ValueError(f"{name}: got shape {tuple(value.shape)}, expected it to broadcast over {tuple(levels)}")
     options: dict[str, Any] = {
         "accelerate": accelerate,
