@@ -9,9 +9,10 @@ from PIL import Image
 from skimage import data
 from typer.testing import CliRunner
 
-from imgrestore import Report, diagnose, restore
+from imgrestore import Report, diagnose, io, restore
 from imgrestore.cli import app
 from imgrestore.diagnosis import clues
+from imgrestore.diagnosis.file import diagnose_file
 from imgrestore.diagnosis.report import Finding
 from imgrestore.diagnosis.views import CLOSE, LARGEST, WHOLE, views_of
 from imgrestore.nets.diagnoser import DAMAGES, Diagnosis
@@ -193,3 +194,18 @@ def test_the_commands(striped, tmp_path):
     some = run.invoke(app, ["diagnose", str(tmp_path / "bad.png"), str(source)])
     assert some.exit_code == 1
     assert "moire" in some.output
+
+
+def test_pages_are_told_one_after_another(striped, tmp_path):
+    stack, sheet = tmp_path / "stack.tif", tmp_path / "sheet.png"
+    io.write(stack, io.Picture(np.stack([striped, PHOTO]), has_pages=True))
+    run = CliRunner()
+    told = run.invoke(app, ["diagnose", str(stack), "--json", "--details", str(sheet)])
+    assert told.exit_code == 0, told.output
+    reports = [json.loads(line) for line in told.stdout.splitlines()]
+    assert [(one["page"], one["first"]) for one in reports] == [(1, "moire"), (2, "none")]
+    assert sheet.exists()
+    told = run.invoke(app, ["diagnose", str(stack)])
+    assert f"{stack}, page 2:" in told.stdout
+    with pytest.raises(ValueError, match="2 pages; expected one picture"):
+        diagnose_file(stack)

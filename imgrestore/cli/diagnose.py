@@ -24,6 +24,8 @@ def command(
 ) -> None:
     """Tell which damages pictures show, how strong they are, where, and how sure that is.
 
+    Of a file with pages each is told by itself; `--details` draws the first.
+
     A file that fails is reported in one line while the others go on; the exit status is then 1.
     """
     from imgrestore.job import one_line
@@ -56,19 +58,22 @@ def command(
 def _tell(
     source: Path, target: Path | None, weights: Path | None, *, as_json: bool, named: bool, overwrite: bool
 ) -> None:
-    """Diagnose a file, print what was found, and draw it where that is asked for."""
+    """Diagnose a file, print what was found, and draw the first page where that is asked for."""
     import numpy as np
 
     from imgrestore import io
-    from imgrestore.diagnosis.file import diagnose_file
+    from imgrestore.diagnosis.file import diagnose_pages
 
     if target is not None and target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists already; --overwrite replaces it")
-    report = diagnose_file(source, weights)
-    if as_json:
-        print(json.dumps({"file": str(source), **report.to_dict()}), flush=True)
-    else:
-        print(*([f"{source}:"] if named else []), report, *([""] if named else []), sep="\n", flush=True)
-    if target is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        io.write(target, np.asarray(report.plot(source.name)), overwrite=overwrite)
+    for page, report in diagnose_pages(source, weights):
+        if as_json:
+            where = {"file": str(source)} if page is None else {"file": str(source), "page": page}
+            print(json.dumps({**where, **report.to_dict()}), flush=True)
+        else:
+            name = f"{source}" if page is None else f"{source}, page {page}"
+            apart = named or page is not None
+            print(*([f"{name}:"] if apart else []), report, *([""] if apart else []), sep="\n", flush=True)
+        if target is not None and page in (None, 1):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            io.write(target, np.asarray(report.plot(source.name)), overwrite=overwrite)
