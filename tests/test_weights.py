@@ -192,6 +192,14 @@ def test_a_bad_file_is_refused_and_named(tmp_path, name):
     assert len(str(caught.value)) < 700
 
 
+def test_gradients_stay_on_wherever_the_building_of_a_net_is_broken_off(monkeypatch):
+    monkeypatch.setattr(registry, "CALLS_FOR_EACH", 1)
+    for calls in range(60):
+        with pytest.raises(ValueError, match="far larger than what the file holds"):
+            registry.hollow("DeepWiener", SMALL.to_dict(), calls)
+        assert torch.is_grad_enabled()
+
+
 def test_a_sound_file_made_by_hand_is_read(tmp_path):
     path = tmp_path / "deblur.safetensors"
     path.write_bytes(altered())

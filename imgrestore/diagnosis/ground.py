@@ -34,7 +34,7 @@ def only_lights(whole: Tensor) -> bool:
     --------
     >>> import torch
     >>> sky = torch.full((3, 96, 96), 0.02)
-    >>> sky[:, 8::16, 8::16] = 1.0
+    >>> sky[:, 8::16, 8::16] = sky[:, 9::16, 8::16] = 1.0
     >>> only_lights(sky), only_lights(sky + 0.5)
     (True, False)
     """

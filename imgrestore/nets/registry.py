@@ -97,8 +97,10 @@ def hollow(name: str, fields: Mapping[str, Any], tensors: int) -> nn.Module:
         Where there is no such net, or none of this configuration.
     """
     net, config = classes(name)
+    # Patience may end where a net turns gradients on again.
+    as_now = torch.set_grad_enabled(torch.is_grad_enabled())
     try:
-        with torch.device("meta"), _Patience(CALLS_FOR_EACH * (tensors + 1)):
+        with as_now, torch.device("meta"), _Patience(CALLS_FOR_EACH * (tensors + 1)):
             built = net(config.from_dict(fields))
     except Exception as error:  # a configuration read from a file may hold anything
         raise ValueError(f"no {name} has the configuration {_shortened(fields)} ({_shortened(error)})") from error
