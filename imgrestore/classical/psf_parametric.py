@@ -257,7 +257,7 @@ def _best(
     # Not far beyond what was searched: where there is nothing to see, the search would go on for ever.
     low, high = np.min(start, axis=0), np.max(start, axis=0)
     room = np.maximum(0.5 * (high - low), 2 * np.array(step))
-    from scipy.optimize import minimize  # takes long to import, and few pictures need it
+    from scipy.optimize import minimize  # takes long to import, and blurs that are known do without
 
     found = minimize(
         misfit,

@@ -224,7 +224,7 @@ def _shared(psfs: Array, trust: Array, whole: Array, whole_trust: float) -> Arra
 
 def _aligned(psf: Array, other: Array) -> Array:
     """A PSF moved by whole pixels to where it agrees best with another."""
-    from scipy.signal import fftconvolve  # takes long to import, and few pictures need it
+    from scipy.signal import fftconvolve  # takes long to import, for blurs alone that change over a picture
 
     agree = fftconvolve(ndimage.gaussian_filter(other, SOFT), psf[::-1, ::-1])
     middle = [n - 1 for n in psf.shape]

@@ -36,7 +36,7 @@ from imgrestore.nets.refiner import Refiner
 from imgrestore.nets.weights import load
 from imgrestore.tasks.separation import Seen, seen_by_net
 
-__all__ = ["TASKS", "Clues", "clues_of"]
+__all__ = ["SEPARATED", "TASKS", "Clues", "clues_of"]
 
 # The function that removes each damage.
 TASKS = {
@@ -60,6 +60,7 @@ TINY = 1e-9
 CROP = 0.62
 
 Classical = Callable[[Tensor, Tensor | None, Tensor], Estimate]
+# What befalls things that light falls on, and the method that takes it apart from them.
 SEPARATED: dict[str, Classical] = {
     "shadow": estimate_shadow,
     "reflection": estimate_reflection,
