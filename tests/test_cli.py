@@ -276,7 +276,7 @@ def test_errors_of_the_library_are_one_line(monkeypatch):
 def test_interrupt_leaves_what_was_done(here, monkeypatch):
     for name in "ab":
         io.write(f"{name}.png", PICTURE)
-    real, calls = imgrestore.tasks.deblur.deblur, []
+    real, calls = imgrestore.deblur, []
 
     def second_is_interrupted(*arguments, **keywords):
         calls.append(1)
@@ -308,6 +308,19 @@ def test_ctrl_c_leaves_nothing_half_written(here):
     assert len(done) < 40
     for path in done:
         assert io.read(path).pixels.shape == (200, 200)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_an_interrupt_while_text_is_executed_has_the_same_status(here):
+    io.write("a.png", RNG.integers(0, 255, (40, 40), np.uint8))
+    lines = ("from imgrestore.cli import run", "run.restore_file = lambda *_, **__: exec('raise KeyboardInterrupt')")
+    (here / "sitecustomize.py").write_text("\n".join(lines))
+    path = os.pathsep.join([str(here), *child.PATHS])
+    words = ["deblur", "a.png", "-o", "b.png", "--psf", "gaussian:1"]
+    process = child.start("-m", "imgrestore", *words, stderr=PIPE, text=True, changes={"PYTHONPATH": path})
+    _, errors = process.communicate(timeout=60)
+    assert errors.strip().endswith("interrupted: 0 of 1 done")
+    assert process.returncode == 130
 
 
 def test_version_and_help():
